@@ -1,0 +1,50 @@
+"""The command `softseg`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from softseg.cli.features import features
+from softseg.cli.info import info
+from softseg.cli.segment import segment
+
+app = typer.Typer(
+    name="softseg",
+    help="Split photographs into semantic soft layers: regions with exact, soft edges that sum to one at every pixel.",
+    no_args_is_help=True,
+    # Both keep typer from loading pydantic, 0.1 s, before a verb is known: for the options that install completion, and
+    # for a --help that was not given.
+    add_completion=False,
+    context_settings={"default_map": {"help": False}},
+    pretty_exceptions_enable=False,
+)
+app.command("segment")(segment)
+app.command("features")(features)
+app.command("info")(info)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        try:
+            typer.echo(f"softseg {metadata.version('softseg')}")
+        except metadata.PackageNotFoundError:
+            typer.echo("softseg, version unknown: not installed as a package")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that come before the verb."""
+
+
+def main() -> None:
+    """Run the command line; the entry point of the package."""
+    app(prog_name="softseg")

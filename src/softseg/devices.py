@@ -1,0 +1,38 @@
+"""Where the tensors live: a device asked for by name is used or refused, never silently replaced."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from softseg.errors import DeviceError
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device for "cpu", "cuda", "cuda:1" or "auto", which is "cuda" where there is one and else "cpu".
+
+    Raises
+    ------
+    DeviceError : no such name, or PyTorch finds no such GPU.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or (kind == "cpu" and number):
+        raise DeviceError(f"there is no device {name!r}; use 'auto', 'cpu' or 'cuda'")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            f"device {name!r} was asked for, but PyTorch {torch.__version__} finds no CUDA GPU; use 'cpu' or 'auto'"
+        )
+    if number and int(number) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"device {name!r} was asked for, but PyTorch finds only {torch.cuda.device_count()}; count from 0"
+        )
+    return torch.device(name)
+
+
+def to_tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """The array on that device, its memory shared where it can be; flipped and read-only views are copied first."""
+    if not array.flags.writeable or min(array.strides, default=0) < 0:
+        array = array.copy(order="K")
+    return torch.from_numpy(array).to(device)

@@ -1,0 +1,10 @@
+"""Semantic features: a vector for every pixel, near within a region and far between regions."""
+
+from __future__ import annotations
+
+from softseg.features.files import load_features
+from softseg.features.guided_filter import guided_filter
+from softseg.features.projection import project
+from softseg.features.registry import available_models, extract, model_digest
+
+__all__ = ["available_models", "extract", "guided_filter", "load_features", "model_digest", "project"]

@@ -1,0 +1,208 @@
+"""The method on one photograph, in one screen: features, graph, eigenvectors, soft segments, layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from softseg.errors import ImageError, InputError
+from softseg.features import extract, load_features, model_digest, project
+from softseg.devices import resolve_device
+from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_affinity, superpixels
+from softseg.images import Photo, check_map, load_photo
+from softseg.layers import SoftSegments
+from softseg.progress import Progress, Stopwatch
+from softseg.segments import group, initial_clusters
+from softseg.segments.constrained import fit_segments
+from softseg.segments.relaxed import project_to_simplex, relax
+from softseg.settings import DeviceName, Grouping, Settings, Solver
+from softseg.spectrum import eigenbasis
+
+
+def segment(
+    image: Any,
+    layers: int = 5,
+    *,
+    features: str | Path | np.ndarray = "embedded",
+    device: DeviceName = "auto",
+    solver: Solver = "fast",
+    grouping: Grouping = "agglomerative",
+    seed: int = 0,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> SoftSegments:
+    """Split a photograph into semantic soft layers: alpha mattes over what a person would name, summing to one.
+
+    Parameters
+    ----------
+    image : path, PIL image, or array of shape (h, w, 3), uint8, uint16 or float in [0, 1]; at least 16 x 16 pixels.
+    layers : number of layers K, at least 2 and at most the number of soft segments found (about 25).
+    features : "embedded" or another name of `softseg.features.available_models`; or a precomputed map: a file (.npy,
+        .npz, .mat, .png) or an (h, w, D) array. D = 3 is used as it is, more are filtered and projected.
+    device : where the feature network runs: "auto", "cpu" or "cuda".
+    solver : "fast", or "exact" for the reference without approximations (minutes).
+    grouping : "agglomerative" (nested: K + 1 layers are K layers with one split) or "kmeans" (the paper's).
+    seed : of every random choice; the same seed gives the same result.
+    settings : every other number of the method; overrides `device`, `solver` and `seed`.
+    progress : is told of every stage (`softseg.progress.Progress`).
+
+    Returns
+    -------
+    SoftSegments : `alphas` (K, h, w) float32 in [0, 1], largest layer first, with `save()` and `overview()`.
+
+    Raises
+    ------
+    ImageError, InputError : the photo, the features or the number of layers cannot be used.
+    DeviceError, ModelError : the device or the weights are not there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> photo = np.random.default_rng(0).random((32, 32, 3)) * 0.1
+    >>> photo[:, 16:] += 0.8
+    >>> segment(photo, 2, features=photo).alphas.shape
+    (2, 32, 32)
+    """
+    decomposition = decompose(
+        image, features=features, device=device, solver=solver, seed=seed, settings=settings, progress=progress
+    )
+    return decomposition.layers(layers, grouping=grouping, progress=progress)
+
+
+def decompose(
+    image: Any,
+    *,
+    features: str | Path | np.ndarray = "embedded",
+    device: DeviceName = "auto",
+    solver: Solver = "fast",
+    seed: int = 0,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Decomposition:
+    """The slow part, once per photograph: features, graph, eigenvectors and soft segments. See `segment`."""
+    settings = settings or Settings.for_solver(solver, seed=seed, device=device)
+    photo = load_photo(image)
+    pixels = photo.pixels
+    if np.ptp(pixels, axis=(0, 1)).max() == 0:
+        raise ImageError(f"{photo.name} has one colour everywhere: there is nothing to separate; choose another photo")
+    stage = Stopwatch(progress)
+
+    with stage("features"):
+        semantic, model, notes = _semantic_features(photo, features, settings)
+    with stage("superpixels"):
+        labels = superpixels(pixels, settings.graph.superpixels)
+    with stage("affinities"):
+        graph = laplacian(
+            matting_affinity(pixels, settings.graph.epsilon),
+            semantic_affinity(semantic, labels),
+            color_affinity(pixels, labels),
+            settings.graph.semantic_weight,
+            settings.graph.color_weight,
+        )
+    with stage("eigenvectors"):
+        basis = eigenbasis(graph, pixels, settings.spectrum)
+    with stage("constrained sparsification"):
+        start = initial_clusters(semantic, settings.constrained.clusters, seed=settings.seed)
+        segments = fit_segments(basis, start, settings.constrained, seed=settings.seed)
+
+    statistics = {
+        "device": str(resolve_device(settings.device)),
+        "superpixels": int(labels.max()) + 1,
+        **basis.statistics,
+        "soft_segments": len(segments),
+    }
+    return Decomposition(
+        replace(photo, notes=photo.notes + notes), semantic, graph, segments, settings, model, stage.timings, statistics
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """A photograph taken apart; `layers(k)` puts it together again, as often as wanted.
+
+    photo : the photograph as it was used.
+    features : (h, w, 3) semantic features in [0, 1].
+    laplacian : (N, N) sparse, of the graph.
+    segments : (m, N) float32 soft segments, summing to one.
+    """
+
+    photo: Photo
+    features: np.ndarray
+    laplacian: sp.csr_array
+    segments: np.ndarray
+    settings: Settings
+    model: dict[str, str]
+    timings: dict[str, float]
+    statistics: dict[str, Any]
+
+    def layers(
+        self, count: int = 5, *, grouping: Grouping = "agglomerative", progress: Progress | None = None
+    ) -> SoftSegments:
+        """`count` layers: soft segments that mean the same added up, then sharpened at every pixel.
+
+        Raises
+        ------
+        InputError : fewer than 2 layers, or more than there are soft segments.
+        """
+        if not 2 <= count <= len(self.segments):
+            raise InputError(
+                f"{count} layers were asked for, but {self.photo.name} came apart into {len(self.segments)} soft "
+                f"segments: choose 2 to {len(self.segments)} layers"
+            )
+        stage = Stopwatch(progress)
+        with stage("grouping"):
+            grouped, _ = group(self.segments, self.features, count, grouping, seed=self.settings.seed)
+        with stage("relaxed sparsification"):
+            relaxed = relax(grouped, self.laplacian, self.photo.pixels, self.settings.relaxed)
+            projected = project_to_simplex(relaxed.alphas)
+            alphas = projected[np.argsort(-projected.mean(axis=(1, 2), dtype=np.float64), kind="stable")]
+        statistics = {
+            "conjugate_gradient_steps": sum(relaxed.steps),
+            "largest_relative_residual": relaxed.residual,
+            "mean_change_by_projection": float(np.abs(projected - relaxed.alphas).mean()),
+            "largest_change_by_projection": float(np.abs(projected - relaxed.alphas).max()),
+        }
+        return SoftSegments(
+            alphas,
+            self.photo.pixels,
+            self.features,
+            self.settings,
+            grouping=grouping,
+            timings=self.timings | stage.timings,
+            statistics=self.statistics | statistics,
+            model=self.model,
+            notes=self.photo.notes,
+            name=self.photo.name,
+        )
+
+
+def _semantic_features(
+    photo: Photo, source: str | Path | np.ndarray, settings: Settings
+) -> tuple[np.ndarray, dict[str, str], tuple[str, ...]]:
+    """(h, w, 3) features in [0, 1] from a model, a file or an array; where they come from; and what was changed."""
+    shape = (photo.pixels.shape[0], photo.pixels.shape[1])
+    device = str(resolve_device(settings.device))
+    notes: tuple[str, ...] = ()
+    if isinstance(source, np.ndarray):
+        features, model = check_map(source, shape, "features"), {"name": "array"}
+        if features.shape[2] == 3 and not (features.min() >= 0 and features.max() <= 1):
+            raise InputError(
+                f"the features span [{features.min():.4g}, {features.max():.4g}]; three channels are used as they are "
+                "and must lie in [0, 1]: scale them, or pass more channels to have them projected"
+            )
+    elif isinstance(source, Path) or Path(source).suffix or Path(source).is_file():
+        features, notes = load_features(source, shape)
+        model = {"name": Path(source).name}
+    else:
+        features = extract(photo.pixels, model=source, device=device)
+        return project(features, photo.pixels, settings=settings.features, device=device), {
+            "name": source,
+            "digest": model_digest(source),
+        }, notes
+    if features.shape[2] != 3:
+        features = project(features, photo.pixels, settings=settings.features, device=device)
+    return features, model, notes

@@ -1,0 +1,8 @@
+"""From eigenvectors to layers: constrained sparsification, grouping, relaxed sparsification (method, Sec. 5 to 7)."""
+
+from softseg.segments.clusters import initial_clusters
+from softseg.segments.constrained import constrained_sparsification
+from softseg.segments.grouping import group
+from softseg.segments.relaxed import relaxed_sparsification
+
+__all__ = ["constrained_sparsification", "group", "initial_clusters", "relaxed_sparsification"]

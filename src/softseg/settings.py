@@ -1,0 +1,91 @@
+"""Every number the method uses: one frozen dataclass per stage, each default with its source.
+
+Sources: *paper* is Aksoy et al. 2018 or its supplement, *released* a constant of the authors' implementation,
+*measured* a choice of this project, with the measurement in docs/method.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+Solver = Literal["fast", "exact"]
+Grouping = Literal["agglomerative", "kmeans"]
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """From raw features to the three dimensions that the graph uses (supplement, Sec. 1.1)."""
+
+    dimensions: int = 3  # paper
+    clip: float = 5.0  # released: raw features are cut to [-5, 5]
+    radius: int = 5  # released: guided filter window of 2 * 5 + 1 pixels
+    regularization: float = 0.01  # released, for images in [0, 1]
+
+
+@dataclass(frozen=True)
+class GraphSettings:
+    """The affinities and their weights (paper, Sec. 3)."""
+
+    epsilon: float = 1e-7  # paper: regularisation of the colour covariance of a 3 x 3 window
+    superpixels: int = 2500  # paper
+    semantic_weight: float = 0.01  # paper: sigma_S
+    color_weight: float = 0.01  # paper: sigma_C
+
+
+@dataclass(frozen=True)
+class SpectrumSettings:
+    """The eigenvectors of the Laplacian."""
+
+    count: int = 100  # paper
+    solver: Solver = "fast"
+    coarse_unknowns: int = 3_000  # measured: final layers within 0.004 of the exact route's (docs/method.md)
+
+
+@dataclass(frozen=True)
+class ConstrainedSettings:
+    """Constrained sparsification (paper, Sec. 3.5; Spectral Matting)."""
+
+    clusters: int = 40  # released: k-means clusters of the features that start it
+    iterations: int = 40  # released
+    gamma: float = 0.8  # paper: exponent of the sparsity
+    weight: float = 0.3  # released: w in w^gamma
+    drop_below: float = 0.1  # released: a layer whose largest |alpha| is not above this is dropped
+    sample: int | None = None  # pixels on which the fit is made; None: all of them, as released
+
+
+@dataclass(frozen=True)
+class RelaxedSettings:
+    """Relaxed sparsification (paper, Sec. 3.6)."""
+
+    iterations: int = 20  # released
+    penalty: float = 100.0  # released: weight of the sum-to-one penalty
+    tolerance: float = 1e-6  # measured: relative residual of each solve; the result moves by 1e-5 in the mean below it
+    maximum_steps: int = 200
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of the above for one run."""
+
+    seed: int = 0
+    device: DeviceName = "auto"
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+    graph: GraphSettings = field(default_factory=GraphSettings)
+    spectrum: SpectrumSettings = field(default_factory=SpectrumSettings)
+    constrained: ConstrainedSettings = field(default_factory=ConstrainedSettings)
+    relaxed: RelaxedSettings = field(default_factory=RelaxedSettings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as plain nested dictionaries, for report.json."""
+        return asdict(self)
+
+    @classmethod
+    def for_solver(cls, solver: Solver, *, seed: int = 0, device: DeviceName = "auto") -> Settings:
+        """The defaults of the fast or of the exact route."""
+        settings = cls(seed=seed, device=device, spectrum=SpectrumSettings(solver=solver))
+        if solver == "fast":
+            # measured: 5,000 pixels move the final layers by about 0.001
+            return replace(settings, constrained=ConstrainedSettings(sample=5_000))
+        return settings

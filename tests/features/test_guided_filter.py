@@ -1,0 +1,117 @@
+"""The guided filter against its transcription, and the laws it must obey."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from softseg.errors import ImageError, InputError
+from softseg.features import guided_filter
+from tests.reference.guided_filter import guided_filter_reference
+
+
+def _inputs(seed: int, h: int, w: int, channels: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.random((h, w, 3)), rng.normal(size=(h, w, channels))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 2), (9, 12), (16, 13)])
+@pytest.mark.parametrize(("radius", "regularization"), [(1, 0.01), (2, 1e-6), (5, 0.01), (20, 0.1)])
+def test_agrees_with_the_transcription(size: tuple[int, int], radius: int, regularization: float) -> None:
+    image, channels = _inputs(1, *size)
+    expected = [
+        guided_filter_reference(image, channels[..., d], radius, regularization) for d in range(channels.shape[2])
+    ]
+    filtered = guided_filter(image, channels, radius, regularization)
+    assert filtered.dtype == np.float32
+    np.testing.assert_allclose(filtered, np.stack(expected, axis=-1), atol=1e-5, rtol=0)
+
+
+def test_keeps_its_digits_far_from_zero_and_in_flat_regions() -> None:
+    image, channels = _inputs(2, 12, 15, 1)
+    image = 0.9 + 0.001 * image
+    expected = guided_filter_reference(image, channels[..., 0], 3, 1e-6) + 100
+    np.testing.assert_allclose(guided_filter(image, channels[..., 0] + 100, 3, 1e-6), expected, atol=2e-5, rtol=0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 14), st.integers(1, 14), st.integers(1, 6))
+def test_commutes_with_flips_and_transposition(seed: int, h: int, w: int, radius: int) -> None:
+    image, channels = _inputs(seed, h, w)
+    filtered = guided_filter(image, channels, radius)
+    turns: list[Callable[[np.ndarray], np.ndarray]] = [np.flipud, np.fliplr, lambda x: x.swapaxes(0, 1)]
+    for turn in turns:
+        np.testing.assert_allclose(guided_filter(turn(image), turn(channels), radius), turn(filtered), atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(-3, 3), st.floats(-3, 3))
+def test_is_linear_in_the_channels(seed: int, first: float, second: float) -> None:
+    image, channels = _inputs(seed, 8, 9)
+    filtered = guided_filter(image, channels, 2)
+    combined = guided_filter(image, channels @ np.array([first, second]), 2)
+    np.testing.assert_allclose(combined, filtered @ np.array([first, second]), atol=2e-5)
+
+
+def test_a_constant_channel_stays_as_it_is() -> None:
+    image, _ = _inputs(3, 20, 30)
+    np.testing.assert_allclose(guided_filter(image, np.full((20, 30, 2), -4.25)), -4.25, atol=1e-6)
+
+
+def test_a_constant_photo_gives_two_window_means() -> None:
+    _, channels = _inputs(4, 9, 9, 1)
+    filtered = guided_filter(np.full((9, 9, 3), 0.3), channels, 50)
+    np.testing.assert_allclose(filtered, channels.mean(), atol=1e-6)
+
+
+def test_a_channel_that_is_affine_in_the_colours_is_reproduced() -> None:
+    image, _ = _inputs(5, 20, 30)
+    channel = image @ np.array([0.5, -1.0, 2.0]) + 0.25
+    np.testing.assert_allclose(guided_filter(image, channel, 5, 1e-7), channel, atol=1e-4)
+    np.testing.assert_allclose(guided_filter(image, channel, 5, 1e-3), channel, atol=0.05)
+
+
+def test_one_channel_may_come_without_its_axis_and_any_order_in_memory() -> None:
+    image, channels = _inputs(6, 7, 8)
+    filtered = guided_filter(image, channels)
+    np.testing.assert_array_equal(guided_filter(image, channels[..., 0]), filtered[..., 0])
+    outermost = np.moveaxis(np.ascontiguousarray(np.moveaxis(channels, -1, 0)), 0, -1)
+    np.testing.assert_array_equal(guided_filter(image, outermost), filtered)
+
+
+def test_two_calls_give_the_same_bytes_and_leave_the_arguments_alone() -> None:
+    image, channels = _inputs(7, 40, 50, 5)
+    channels = channels.astype(np.float32)
+    before = image.copy(), channels.copy()
+    assert guided_filter(image, channels).tobytes() == guided_filter(image, channels).tobytes()
+    np.testing.assert_array_equal(before[0], image)
+    np.testing.assert_array_equal(before[1], channels)
+
+
+@pytest.mark.parametrize(
+    ("channels", "message"),
+    [
+        (np.zeros((4, 6, 2)), "have shape"),
+        (np.zeros((2, 4, 5)), "have shape"),
+        (np.zeros((4, 5, 0)), "have shape"),
+        (np.full((4, 5, 2), np.nan), "NaN"),
+        (np.full((4, 5, 2), "a"), "type"),
+    ],
+)
+def test_refuses_channels_that_do_not_fit(channels: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        guided_filter(np.zeros((4, 5, 3)), channels)
+
+
+def test_refuses_parameters_out_of_range() -> None:
+    image, channels = _inputs(8, 4, 5)
+    with pytest.raises(InputError, match="radius"):
+        guided_filter(image, channels, 0)
+    with pytest.raises(InputError, match="regularization"):
+        guided_filter(image, channels, 5, 0.0)
+    with pytest.raises(ImageError):
+        guided_filter(channels, channels)
