@@ -1,8 +1,8 @@
 """softseg: a photograph in, semantic soft layers out.
 
-    import softseg
-    result = softseg.segment("photo.jpg")
-    result.save("out/")
+import softseg
+result = softseg.segment("photo.jpg")
+result.save("out/")
 """
 
 from __future__ import annotations

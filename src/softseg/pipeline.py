@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from softseg.devices import resolve_device
 from softseg.errors import ImageError, InputError
 from softseg.features import extract, load_features, model_digest, project
-from softseg.devices import resolve_device
 from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_affinity, superpixels
 from softseg.images import Photo, check_map, load_photo
 from softseg.layers import SoftSegments
@@ -47,7 +47,7 @@ def segment(
     solver : "fast", or "exact" for the reference without approximations (minutes).
     grouping : "agglomerative" (nested: K + 1 layers are K layers with one split) or "kmeans" (the paper's).
     seed : of every random choice; the same seed gives the same result.
-    settings : every other number of the method; overrides `device`, `solver` and `seed`.
+    settings : every number of the method, in place of `device`, `solver` and `seed` (not both).
     progress : is told of every stage (`softseg.progress.Progress`).
 
     Returns
@@ -84,7 +84,10 @@ def decompose(
     progress: Progress | None = None,
 ) -> Decomposition:
     """The slow part, once per photograph: features, graph, eigenvectors and soft segments. See `segment`."""
-    settings = settings or Settings.for_solver(solver, seed=seed, device=device)
+    if settings is None:
+        settings = Settings.for_solver(solver, seed=seed, device=device)
+    elif (device, solver, seed) != ("auto", "fast", 0):
+        raise InputError("settings hold the device, the solver and the seed; give either settings or these, not both")
     photo = load_photo(image)
     pixels = photo.pixels
     if np.ptp(pixels, axis=(0, 1)).max() == 0:
@@ -199,10 +202,14 @@ def _semantic_features(
         model = {"name": Path(source).name}
     else:
         features = extract(photo.pixels, model=source, device=device)
-        return project(features, photo.pixels, settings=settings.features, device=device), {
-            "name": source,
-            "digest": model_digest(source),
-        }, notes
+        return (
+            project(features, photo.pixels, settings=settings.features, device=device),
+            {
+                "name": source,
+                "digest": model_digest(source),
+            },
+            notes,
+        )
     if features.shape[2] != 3:
         features = project(features, photo.pixels, settings=settings.features, device=device)
     return features, model, notes

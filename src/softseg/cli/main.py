@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -47,4 +48,15 @@ def _root(
 
 def main() -> None:
     """Run the command line; the entry point of the package."""
+    _share_the_processor()
     app(prog_name="softseg")
+
+
+def _share_the_processor() -> None:
+    """Let threads that wait for each other sleep instead of spin, unless the user has chosen.
+
+    Beside another busy program, spinning makes every matrix product some ten times slower.
+    Read by OpenMP when PyTorch (GNU) and MKL (Intel) are loaded, which is later than this.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("KMP_BLOCKTIME", "0")

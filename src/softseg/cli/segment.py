@@ -36,7 +36,7 @@ def segment(
         str,
         typer.Option(
             metavar="embedded|FILE|NAME",
-            help="Feature model by name, or a file of features of one image (.npy, .npz, .mat).",
+            help="Feature model by name, or a file of features of one image (.npy, .npz, .mat, .png, .tif).",
         ),
     ] = "embedded",
     layers: Annotated[int, typer.Option(min=2, max=40, metavar="N", help="How many layers, 2 to 40.")] = 5,

@@ -16,7 +16,7 @@ RADIUS = 0.2  # paper: of the image's height and width
 
 
 def color_affinity(image: np.ndarray, labels: np.ndarray) -> sp.csr_array:
-    """Attraction of superpixels of similar colour that need not touch, so that what is split by an occluder holds together.
+    """Attraction of superpixels of similar colour that need not touch: what an occluder splits holds together.
 
     ``W(i_s, i_t) = (erf(50 (0.05 - ||c_s - c_t||)) + 1) / 2`` for superpixels whose representative pixels are at most
     0.2 apart in coordinates divided by height and width; ``c_s`` is the mean colour.

@@ -9,9 +9,9 @@ from softseg.errors import InputError
 
 
 def laplacian(
-    matting: sp.sparray,
-    semantic: sp.sparray,
-    color: sp.sparray,
+    matting: sp.csr_array,
+    semantic: sp.csr_array,
+    color: sp.csr_array,
     semantic_weight: float = 0.01,
     color_weight: float = 0.01,
 ) -> sp.csr_array:

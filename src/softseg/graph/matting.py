@@ -1,4 +1,4 @@
-"""The matting affinity of Levin, Lischinski and Weiss (2008): colours are locally on a line, so alpha is locally affine in colour."""
+"""The matting affinity (Levin, Lischinski, Weiss 2008): over a small window, alpha is affine in the colour."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import torch
 from softseg.images import check_image
 
 # Row-major offsets (dy, dx) of the half stencil: the pixel itself and the 12 neighbours after it within a 5 x 5 square.
-HALF_STENCIL: tuple[tuple[int, int], ...] = ((0, 0), (0, 1), (0, 2)) + tuple(
-    (dy, dx) for dy in (1, 2) for dx in (-2, -1, 0, 1, 2)
+HALF_STENCIL: tuple[tuple[int, int], ...] = (
+    *((0, dx) for dx in (0, 1, 2)),
+    *((dy, dx) for dy in (1, 2) for dx in (-2, -1, 0, 1, 2)),
 )
 _WINDOW = tuple((y, x) for y in range(3) for x in range(3))
 
@@ -52,7 +53,7 @@ def matting_affinity(image: np.ndarray, epsilon: float = 1e-7) -> sp.csr_array:
 def matting_bands(image: torch.Tensor, epsilon: float = 1e-7) -> torch.Tensor:
     """Matting affinity as (13, h, w) bands: entry ``[o, y, x]`` joins (y, x) with (y, x) + HALF_STENCIL[o].
 
-    The work and the memory are linear in the number of pixels; nothing is sorted. `image` is (h, w, 3) float64 on any device.
+    Work and memory are linear in the number of pixels; nothing is sorted. `image` is (h, w, 3) float64, on any device.
     """
     h, w, _ = image.shape
     whitened = _whitened_window_colors(image, epsilon)

@@ -42,7 +42,7 @@ def semantic_affinity(features: np.ndarray, labels: np.ndarray) -> sp.csr_array:
     >>> import numpy as np
     >>> labels = np.repeat([[0, 0, 1, 1]], 2, axis=0)
     >>> W = semantic_affinity(labels[..., None].astype(float), labels)
-    >>> round(W.sum() / 2, 6)
+    >>> round(float(W.sum()) / 2, 6)
     -1.0
     """
     labels = check_labels(labels)

@@ -77,13 +77,13 @@ def representative_pixels(labels: np.ndarray) -> np.ndarray:
     area = np.bincount(flat)[flat]
     y = np.bincount(flat, np.tile(np.arange(1, h + 1), w) / area)
     x = np.bincount(flat, np.repeat(np.arange(1, w + 1), h) / area)
-    return ((np.floor(y + 0.5) - 1) * w + np.floor(x + 0.5) - 1).astype(np.int64)
+    return np.asarray((np.floor(y + 0.5) - 1) * w + np.floor(x + 0.5) - 1, dtype=np.int64)
 
 
 def between_centroids(s: np.ndarray, t: np.ndarray, values: np.ndarray, labels: np.ndarray) -> sp.csr_array:
     """Symmetric (N, N) matrix with `values` between the representative pixels of superpixels s and t."""
     pixel = representative_pixels(labels)
-    # Two crescents can have one centroid: what would be an affinity of a pixel with itself says nothing and is left out.
+    # Two crescents can have one centroid: the affinity of a pixel with itself would say nothing and is left out.
     keep = (values != 0) & (pixel[s] != pixel[t])
     i, j, values = pixel[s][keep], pixel[t][keep], values[keep]
     size = labels.size

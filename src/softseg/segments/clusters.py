@@ -47,4 +47,4 @@ def kmeans(points: np.ndarray, count: int, *, seed: int) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # "One of the clusters is empty": it is left out below
         centers, labels = kmeans2(points, count, iter=_ROUNDS, minit="++", seed=rng)
-    return centers[np.unique(labels)]
+    return np.asarray(centers[np.unique(labels)])

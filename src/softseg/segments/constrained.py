@@ -12,6 +12,8 @@ from softseg.spectrum import Eigenbasis
 _TINY = 1e-10  # keeps the weights |alpha|^(gamma - 2) finite where an alpha is exactly 0 or 1
 _PAIR_BYTES = 1 << 29  # the pairwise products of eigenvector columns are kept when they need no more than this
 
+_CHUNK = 4096  # pixels; their rows of V fit into a processor's cache
+
 
 def constrained_sparsification(
     vectors: np.ndarray,
@@ -119,7 +121,7 @@ def _solve_with_unit_sum(systems: torch.Tensor, right: torch.Tensor, ones: torch
         )
     free = torch.cholesky_solve(right.unsqueeze(2), factors).squeeze(2)
     inverses = torch.cholesky_inverse(factors)
-    multiplier = torch.linalg.solve(inverses.sum(0), free.sum(0) - ones)
+    multiplier: torch.Tensor = torch.linalg.solve(inverses.sum(0), free.sum(0) - ones)
     return free - inverses @ multiplier
 
 
@@ -138,10 +140,13 @@ def _weighted_grams(basis: torch.Tensor, pairs: torch.Tensor | None, weights: to
     With the pair products at hand all layers are one matrix product at half the work.
     """
     n = basis.shape[1]
+    grams = basis.new_zeros(weights.shape[1], n, n)
     if pairs is None:
-        return torch.stack([basis.T @ (basis * column.unsqueeze(1)) for column in weights.T])
+        for rows, row_weights in zip(torch.split(basis, _CHUNK), torch.split(weights, _CHUNK), strict=True):
+            for gram, column in zip(grams, row_weights.T, strict=True):
+                gram.addmm_(rows.T, rows * column.unsqueeze(1))
+        return grams
     packed = weights.T @ pairs
-    grams = basis.new_empty(weights.shape[1], n, n)
     first, second = torch.triu_indices(n, n)
     grams[:, first, second] = packed
     grams[:, second, first] = packed

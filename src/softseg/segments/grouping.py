@@ -59,7 +59,8 @@ def group(
     if method not in ("agglomerative", "kmeans"):
         raise InputError(f"Grouping is 'agglomerative' or 'kmeans', not {method!r}.")
     area = segments.sum(axis=1)
-    # Soft segments that have left [0, 1] can have an area of nearly zero, and their mean would explode.
+    # Differs from the paper in: 2. Alphas are cut to [0, 1] for the mean. Soft segments that leave it a little can
+    # have an area of nearly zero, and their mean would lie anywhere.
     weights = np.clip(segments, 0, 1)
     mass = weights.sum(axis=1)
     means = (weights @ points) / np.maximum(mass, 1e-9)[:, None]

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 _FLAT = 1e-5  # weighted sum of squared colour deviations under a hat, below which a colour direction says nothing
+_CLOSEST = 4.0  # pixels between nodes; closer hats would hold more functions than there are pixels to tell them apart
 
 
 def coarse_space(image: np.ndarray, unknowns: int) -> sp.csr_array:
@@ -26,10 +27,11 @@ def coarse_space(image: np.ndarray, unknowns: int) -> sp.csr_array:
     Returns
     -------
     (N, n) CSR array, n <= unknowns, up to 16 entries a row. Every column has unit length; the colours under a hat are
-    centred and decorrelated, and directions in which they do not vary have no column. The constant vector is in the span.
+    centred and decorrelated, and directions in which they do not vary have no column. The constant vector is in the
+    span.
     """
     h, w, _ = image.shape
-    spacing = max(1.0, np.sqrt(4 * h * w / unknowns))
+    spacing = max(_CLOSEST, np.sqrt(4 * h * w / unknowns))
     rows_of = _hats(h, max(2, int(h / spacing)))
     columns_of = _hats(w, max(2, int(w / spacing)))
     pixel, node, weight = _tensor_product(rows_of, columns_of, h, w)
@@ -59,9 +61,7 @@ def _tensor_product(
     return pixel[inside], node[inside], weight[inside]
 
 
-def _orthonormal_colors(
-    colors: np.ndarray, pixel: np.ndarray, node: np.ndarray, weight: np.ndarray
-) -> sp.csr_array:
+def _orthonormal_colors(colors: np.ndarray, pixel: np.ndarray, node: np.ndarray, weight: np.ndarray) -> sp.csr_array:
     """P from the hats: per node the hat itself, and the hat times each principal direction of the colours under it."""
     mass = np.bincount(node, weight)
     mean = np.column_stack([np.bincount(node, weight * colors[pixel, c]) / mass for c in range(3)])

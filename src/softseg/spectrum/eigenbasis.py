@@ -32,7 +32,7 @@ class Eigenbasis:
     def rows(self, pixels: np.ndarray) -> np.ndarray:
         """(s, n) rows of V at the given pixels."""
         if self.prolongation is None:
-            return self.coefficients[pixels]
+            return np.asarray(self.coefficients[pixels])
         return np.asarray(self.prolongation[pixels] @ self.coefficients)
 
     def expand(self, coefficients: np.ndarray) -> np.ndarray:
@@ -63,6 +63,7 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
             {"eigenvectors": count, "solves": pairs.solves, "largest_residual": float(pairs.residuals.max())},
         )
     prolongation = coarse_space(image, settings.coarse_unknowns)
+    count = min(count, prolongation.shape[1] // 2)
     values, coefficients = galerkin_eigenpairs(laplacian, prolongation, count)
     return Eigenbasis(
         values,

@@ -27,7 +27,7 @@ class Eigenpairs:
     solves: int  # triangular solves taken, in single vectors
 
 
-def smallest_eigenpairs(laplacian: sp.sparray, count: int = 100) -> tuple[np.ndarray, np.ndarray]:
+def smallest_eigenpairs(laplacian: sp.csr_array, count: int = 100) -> tuple[np.ndarray, np.ndarray]:
     """The eigenpairs of smallest magnitude, ``L v = lambda v``, by shift-invert: exact, and the reference.
 
     Parameters
@@ -62,7 +62,7 @@ def smallest_eigenpairs(laplacian: sp.sparray, count: int = 100) -> tuple[np.nda
     return pairs.values, pairs.vectors
 
 
-def solve_exactly(laplacian: sp.sparray, count: int = 100) -> Eigenpairs:
+def solve_exactly(laplacian: sp.csr_array, count: int = 100) -> Eigenpairs:
     """Like `smallest_eigenpairs`, with residuals and the work done."""
     matrix = sp.csr_array(laplacian, dtype=np.float64)
     _check(matrix, count)
@@ -113,8 +113,10 @@ def _factorize_shifted(matrix: sp.csr_array) -> tuple[float, Factorization]:
 def _check(matrix: sp.csr_array, count: int) -> None:
     rows, columns = matrix.shape
     if rows != columns or not 1 <= count <= rows:
-        raise InputError(f"{count} eigenpairs were asked for of a {rows} x {columns} matrix; it must be square, "
-                         "with at least as many rows.")
+        raise InputError(
+            f"{count} eigenpairs were asked for of a {rows} x {columns} matrix; it must be square, "
+            "with at least as many rows."
+        )
     if not np.isfinite(matrix.data).all():
         raise InputError("The matrix holds NaN or infinite entries.")
     if abs(matrix - matrix.T).max() > 1e-9 * abs(matrix).max():

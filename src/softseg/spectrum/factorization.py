@@ -31,7 +31,7 @@ class Factorization:
     NotPositiveDefiniteError : A is not positive definite; the caller picks a larger shift.
     """
 
-    def __init__(self, matrix: sp.sparray) -> None:
+    def __init__(self, matrix: sp.csr_array) -> None:
         self._pardiso: Any = None
         if library() == "pardiso":
             self._factorize_pardiso(matrix)
@@ -41,9 +41,9 @@ class Factorization:
     def solve(self, right: np.ndarray) -> np.ndarray:
         """(N, b) solution for (N, b) float64 right-hand sides."""
         if self._pardiso is None:
-            return self._superlu.solve(np.ascontiguousarray(right))
+            return np.asarray(self._superlu.solve(np.ascontiguousarray(right)))
         # Not PyPardisoSolver.solve(): it compares the whole matrix with the factorised one at every call.
-        return self._pardiso._call_pardiso(self._upper, np.asfortranarray(right, dtype=np.float64))
+        return np.asarray(self._pardiso._call_pardiso(self._upper, np.asfortranarray(right, dtype=np.float64)))
 
     def close(self) -> None:
         """Give back the memory of the factor."""
@@ -57,7 +57,7 @@ class Factorization:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _factorize_pardiso(self, matrix: sp.sparray) -> None:
+    def _factorize_pardiso(self, matrix: sp.csr_array) -> None:
         from pypardiso import PyPardisoSolver
         from pypardiso.pardiso_wrapper import PyPardisoError
 
@@ -74,7 +74,7 @@ class Factorization:
         solver.set_phase(33)
         self._pardiso = solver
 
-    def _factorize_superlu(self, matrix: sp.sparray) -> None:
+    def _factorize_superlu(self, matrix: sp.csr_array) -> None:
         from scipy.sparse.linalg import splu
 
         options = {"SymmetricMode": True}
