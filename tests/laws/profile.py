@@ -4,5 +4,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-law = settings(derandomize=True, deadline=None, database=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+law = settings(
+    derandomize=True, deadline=None, database=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow]
+)
 few = settings(law, max_examples=6)

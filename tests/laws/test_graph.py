@@ -325,7 +325,7 @@ def test_laplacian_can_be_indefinite_and_the_solvers_take_it() -> None:
     rows, columns = np.mgrid[0:20, 0:24] // 5
     labels = rows * 5 + columns
     matrix = laplacian(matting_affinity(image), semantic_affinity(features, labels), color_affinity(image, labels))
-    # The indicator of a half is affine in colour, so the matting affinity does not hold it back; the repulsion drives it.
+    # The indicator of a half is affine in colour: the matting affinity does not hold it back, the repulsion drives it.
     expected = eigvalsh(matrix.toarray())
     assert expected[0] < -5e-4
 
@@ -358,7 +358,8 @@ def test_superpixels_are_a_partition_into_connected_regions(image: np.ndarray, c
     assert labels.shape == (h, w) and labels.dtype == np.int64
     found = np.unique(labels)
     np.testing.assert_array_equal(found, np.arange(len(found)))
-    assert len(found) <= 2.5 * max(1, min(count, h * w // 9))
+    # Fragments below a quarter of the mean area, rounded down, are joined to others: 2 of 9 pixels may stay.
+    assert len(found) <= 4.5 * max(1, min(count, h * w // 9))
     for s in found:
         assert label(labels == s)[1] == 1  # by 4-adjacency
     np.testing.assert_array_equal(labels, superpixels(image, count))

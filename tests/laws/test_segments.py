@@ -45,41 +45,49 @@ def test_segments_sum_to_one_and_lie_in_the_span(basis: tuple[np.ndarray, np.nda
     np.testing.assert_allclose(segments, segments @ vectors @ vectors.T, atol=1e-9)
 
 
+# The weights reach 1e12 where an alpha is 0 or 1, which nails pixels down; which ones is decided by digits that
+# rounding has touched. A difference of 1e-16 grows tenfold in an iteration, to 1e-2 at some pixels after forty. So the
+# laws hold to many digits for a few iterations, and on the average for all of them.
+SHORT = ConstrainedSettings(iterations=4, drop_below=0)
+
+
 @pytest.mark.parametrize("n", [1, 5, 12])
-@pytest.mark.parametrize("iterations", [1, 4, 10, 40])
-def test_segments_agree_with_the_transcription(n: int, iterations: int) -> None:
+@pytest.mark.parametrize("iterations", [1, 4, 8])
+@pytest.mark.parametrize("drop_below", [0, 0.1, 0.9])
+def test_segments_agree_with_the_transcription(n: int, iterations: int, drop_below: float) -> None:
     vectors, values, labels = make_basis(n, seed=3)
-    settings = ConstrainedSettings(iterations=iterations)
-    expected = constrained_sparsification_reference(vectors, values, labels, iterations=iterations)
-    np.testing.assert_allclose(
-        constrained_sparsification(vectors, values, labels, settings),
-        expected + (1 - expected.sum(axis=0)) / len(expected),  # of layers dropped in the last iteration
-        atol=1e-6,
-    )
+    if n == 1:
+        labels = labels // 4  # two labels: more would vanish together
+        drop_below = min(drop_below, 0.1)
+    numbers = {"iterations": iterations, "drop_below": drop_below}
+    expected = constrained_sparsification_reference(vectors, values, labels, **numbers)
+    expected += (1 - expected.sum(axis=0)) / len(expected)  # what layers dropped last took with them
+    segments = constrained_sparsification(vectors, values, labels, ConstrainedSettings(**numbers))
+    np.testing.assert_allclose(segments, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_layers_are_dropped_as_in_the_transcription(seed: int) -> None:
-    vectors, values, _ = make_basis(8, seed)
-    labels = np.random.default_rng(seed).integers(0, 9, len(vectors))  # noise: most of them vanish
-    expected = constrained_sparsification_reference(vectors, values, labels)
-    assert len(expected) < 9
-    np.testing.assert_allclose(constrained_sparsification(vectors, values, labels), expected, atol=1e-5)
+def test_all_iterations_agree_with_the_transcription_on_the_average() -> None:
+    vectors, values, labels = make_basis(12, seed=3)
+    expected = constrained_sparsification_reference(vectors, values, labels, drop_below=0)
+    segments = constrained_sparsification(vectors, values, labels, ConstrainedSettings(drop_below=0))
+    assert abs(segments - expected).mean() < 0.02
+    assert sparsity(segments) == pytest.approx(sparsity(expected), rel=0.01)
+    start = constrained_sparsification(vectors, values, labels, ConstrainedSettings(iterations=1))
+    assert sparsity(segments) < sparsity(start)
+
+
+def sparsity(segments: np.ndarray) -> float:
+    """What the iteration makes small, without the share of the eigenvalues."""
+    return float((abs(segments) ** 0.8 + abs(1 - segments) ** 0.8).sum())
 
 
 @few
 @given(bases, seeds)
-def test_renaming_the_labels_permutes_the_segments(
-    basis: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int
-) -> None:
-    # Nothing may be dropped here: the order of what is left would not tell which is which.
+def test_renaming_the_labels_permutes_the_segments(basis: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int) -> None:
     vectors, values, labels = basis
-    settings = ConstrainedSettings(drop_below=0)
     order = np.random.default_rng(seed).permutation(labels.max() + 1)
-    renamed = constrained_sparsification(vectors, values, order[labels], settings)
-    np.testing.assert_allclose(
-        renamed[order], constrained_sparsification(vectors, values, labels, settings), atol=1e-5
-    )
+    renamed = constrained_sparsification(vectors, values, order[labels], SHORT)
+    np.testing.assert_allclose(renamed[order], constrained_sparsification(vectors, values, labels, SHORT), atol=1e-6)
 
 
 @few
@@ -89,19 +97,24 @@ def test_segments_do_not_depend_on_the_choice_of_eigenvectors(
 ) -> None:
     vectors, values, labels = basis
     rng = np.random.default_rng(seed)
-    values = np.repeat(values[::2], 2)  # double eigenvalues: any rotation of the two is as good, so is any sign
-    rotation = sp.block_diag([np.linalg.qr(rng.normal(size=(2, 2)))[0] for _ in values[::2]]).toarray()
-    expected = constrained_sparsification(vectors, values, labels)
-    np.testing.assert_allclose(constrained_sparsification(vectors @ rotation, values, labels), expected, atol=1e-5)
     signs = np.sign(rng.normal(size=len(values)))
-    np.testing.assert_allclose(constrained_sparsification(vectors * signs, values, labels), expected, atol=1e-5)
+    np.testing.assert_allclose(  # all iterations: a sign changes no digit
+        constrained_sparsification(vectors * signs, values, labels),
+        constrained_sparsification(vectors, values, labels),
+        atol=1e-12,
+    )
+    values = np.repeat(values[::2], 2)  # double eigenvalues: any rotation of the two is as good
+    rotation = sp.block_diag([np.linalg.qr(rng.normal(size=(2, 2)))[0] for _ in values[::2]]).toarray()
+    np.testing.assert_allclose(
+        constrained_sparsification(vectors @ rotation, values, labels, SHORT),
+        constrained_sparsification(vectors, values, labels, SHORT),
+        atol=1e-6,
+    )
 
 
 @few
 @given(bases, st.integers(0, 9))
-def test_a_sample_of_all_pixels_is_no_sample(
-    basis: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int
-) -> None:
+def test_a_sample_of_all_pixels_is_no_sample(basis: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int) -> None:
     everything = constrained_sparsification(*basis)
     for sample in (len(basis[0]), len(basis[0]) + 1):
         sampled = constrained_sparsification(*basis, ConstrainedSettings(sample=sample), seed=seed)
@@ -110,9 +123,7 @@ def test_a_sample_of_all_pixels_is_no_sample(
 
 @few
 @given(bases, st.integers(0, 9))
-def test_a_sample_still_sums_to_one_everywhere(
-    basis: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int
-) -> None:
+def test_a_sample_still_sums_to_one_everywhere(basis: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int) -> None:
     settings = ConstrainedSettings(sample=100)
     once, again = (constrained_sparsification(*basis, settings, seed=seed) for _ in range(2))
     assert once.tobytes() == again.tobytes()
@@ -121,14 +132,16 @@ def test_a_sample_still_sums_to_one_everywhere(
 
 def test_segments_are_the_same_with_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     basis = make_basis(12, seed=4)
-    expected = constrained_sparsification(*basis)
+    expected = constrained_sparsification(*basis, SHORT)
     monkeypatch.setattr(constrained, "_PAIR_BYTES", 0)
-    np.testing.assert_allclose(constrained_sparsification(*basis), expected, atol=1e-6)
+    np.testing.assert_allclose(constrained_sparsification(*basis, SHORT), expected, atol=1e-8)
 
 
 def test_labels_that_can_be_had_exactly_are_kept() -> None:
     labels = np.repeat([0, 1, 2], [40, 30, 50])
-    vectors = np.linalg.qr((labels[:, None] == np.arange(3)).astype(float) @ np.array([[1, 0, 2.0], [1, 1, 0], [1, 5, 1]]))[0]
+    vectors = np.linalg.qr(
+        (labels[:, None] == np.arange(3)).astype(float) @ np.array([[1, 0, 2.0], [1, 1, 0], [1, 5, 1]])
+    )[0]
     segments = constrained_sparsification(vectors, np.zeros(3), labels)
     np.testing.assert_allclose(segments, labels == np.arange(3)[:, None], atol=1e-9)
 
@@ -228,9 +241,7 @@ def test_as_many_layers_as_segments_are_the_segments(example: tuple[np.ndarray, 
 
 @law
 @given(examples, seeds, st.integers(1, 2))
-def test_the_order_of_segments_does_not_matter(
-    example: tuple[np.ndarray, np.ndarray], seed: int, count: int
-) -> None:
+def test_the_order_of_segments_does_not_matter(example: tuple[np.ndarray, np.ndarray], seed: int, count: int) -> None:
     segments, features = example
     order = np.random.default_rng(seed).permutation(len(segments))
     layers, clusters = group(segments, features, count)
@@ -241,9 +252,7 @@ def test_the_order_of_segments_does_not_matter(
 
 @law
 @given(examples, seeds, st.integers(1, 2))
-def test_moving_all_features_changes_nothing(
-    example: tuple[np.ndarray, np.ndarray], seed: int, count: int
-) -> None:
+def test_moving_all_features_changes_nothing(example: tuple[np.ndarray, np.ndarray], seed: int, count: int) -> None:
     segments, features = example
     rng = np.random.default_rng(seed)
     rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0]
@@ -339,12 +348,12 @@ def test_permuting_the_layers_permutes_the_alphas(
 
 @few
 @given(relaxed_examples, st.sampled_from(["flip y", "flip x", "transpose"]))
-def test_flipping_everything_flips_the_alphas(
-    example: tuple[np.ndarray, sp.csr_array, np.ndarray], turn: str
-) -> None:
+def test_flipping_everything_flips_the_alphas(example: tuple[np.ndarray, sp.csr_array, np.ndarray], turn: str) -> None:
     layers, matrix, image = example
     h, w, _ = image.shape
-    turned = {"flip y": lambda a: a[::-1], "flip x": lambda a: a[:, ::-1], "transpose": lambda a: a.swapaxes(0, 1)}[turn]
+    turned = {"flip y": lambda a: a[::-1], "flip x": lambda a: a[:, ::-1], "transpose": lambda a: a.swapaxes(0, 1)}[
+        turn
+    ]
     pixels = turned(np.arange(h * w).reshape(h, w)).ravel()
     flipped = relaxed_sparsification(
         layers[:, pixels], sp.csr_array(matrix[pixels][:, pixels]), np.ascontiguousarray(turned(image)), TIGHT

@@ -106,8 +106,8 @@ def check_pairs(matrix: sp.csr_array, values: np.ndarray, vectors: np.ndarray, c
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
-    reason="block_lanczos stops as soon as the pairs that it has seen have converged; copies of an eigenvalue beyond the "
-    "first few blocks, which only random directions would bring in, are missed without a word",
+    reason="block_lanczos stops as soon as the pairs that it has seen have converged; copies of an eigenvalue beyond "
+    "the first few blocks, which only random directions would bring in, are missed without a word",
 )
 @pytest.mark.parametrize(("size", "islands_", "count"), [(16, 40, 45), (100, 30, 33)])
 def test_zeros_of_many_islands(size: int, islands_: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,9 +237,7 @@ def test_factorization_solves(name: str, size: int, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", ["pardiso", "superlu"])
 @pytest.mark.parametrize("lowest", [-1e-3, -1.0])
-def test_factorization_notices_a_negative_eigenvalue(
-    name: str, lowest: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_factorization_notices_a_negative_eigenvalue(name: str, lowest: float, monkeypatch: pytest.MonkeyPatch) -> None:
     use_route(name, monkeypatch)
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 20)))[0]
     dense = rotation @ np.diag(np.r_[lowest, np.linspace(0.5, 3, 19)]) @ rotation.T
@@ -324,9 +322,7 @@ def test_coarse_space_keeps_its_limit_on_a_panorama() -> None:
 
 @law
 @given(images(16, 32), st.sampled_from([16, 60, 200, 1000]), seeds)
-def test_coarse_space_holds_constants_and_color_affine_functions(
-    image: np.ndarray, unknowns: int, seed: int
-) -> None:
+def test_coarse_space_holds_constants_and_color_affine_functions(image: np.ndarray, unknowns: int, seed: int) -> None:
     prolongation = coarse_space(image, unknowns).toarray()
     basis = span(prolongation)
     ones = np.ones(len(basis))
@@ -359,7 +355,9 @@ def test_coarse_space_of_a_constant_photo_is_hats_alone(size: tuple[int, int]) -
 
 
 @law
-@given(st.sampled_from(["noise", "smooth"]), st.integers(16, 26), st.integers(16, 26), seeds, st.sampled_from([40, 120]))
+@given(
+    st.sampled_from(["noise", "smooth"]), st.integers(16, 26), st.integers(16, 26), seeds, st.sampled_from([40, 120])
+)
 def test_flipping_the_photo_flips_the_coarse_space(kind: str, h: int, w: int, seed: int, unknowns: int) -> None:
     image = make_image(kind, h, w, seed)
     pixels = np.arange(h * w).reshape(h, w)

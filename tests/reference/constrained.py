@@ -1,4 +1,4 @@
-"""Constrained sparsification with the last layer eliminated and one dense system for all the others: slow and obvious."""
+"""Constrained sparsification, the last layer eliminated and one dense system for the others: slow and obvious."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def representative_pixel(labels: np.ndarray, s: int) -> tuple[int, int]:
     Coordinates are counted from one and divided by the area before they are added, column by column: which way a
     centroid half-way between two pixels goes depends on it.
     """
-    xs, ys = np.nonzero(labels.T == s)
+    xs, ys = np.nonzero((labels == s).T)
     y = x = 0.0
     for i in range(len(ys)):
         y += (ys[i] + 1) / len(ys)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
-import torch
+from scipy.linalg import LinAlgError, cholesky
+from scipy.linalg.lapack import dtrtri
 
 from softseg.errors import ConvergenceError
 from softseg.spectrum.lanczos import block_lanczos
@@ -30,28 +31,27 @@ def galerkin_eigenpairs(
     shift, inverse = _inverse_factor(stiffness, mass)
 
     def apply(block: np.ndarray) -> np.ndarray:  # C^-1 M C^-T with A + s M = C C^T
-        inner = mass @ (inverse.T @ torch.from_numpy(block)).numpy()
-        return (inverse @ torch.from_numpy(inner)).numpy()
+        return np.asarray(inverse @ (mass @ (inverse.T @ block)))
 
     ritz = block_lanczos(apply, len(stiffness), min(count, len(stiffness)), block=16, tolerance=1e-6)
-    coefficients = (inverse.T @ torch.from_numpy(ritz.vectors)).numpy()
+    coefficients = inverse.T @ ritz.vectors
     coefficients /= np.sqrt((coefficients * (mass @ coefficients)).sum(axis=0))
     strongest = np.abs(coefficients).argmax(axis=0)
     coefficients *= np.sign(coefficients[strongest, np.arange(coefficients.shape[1])])
     return 1 / ritz.values - shift, coefficients
 
 
-def _inverse_factor(stiffness: np.ndarray, mass: sp.csr_array) -> tuple[float, torch.Tensor]:
+def _inverse_factor(stiffness: np.ndarray, mass: sp.csr_array) -> tuple[float, np.ndarray]:
     """s and C^-1 with A + s M = C C^T: products with it run on all threads, triangular solves of few columns do not.
 
     The condition number, about 1e4, leaves enough digits for an explicit inverse.
     """
     shift = _FIRST_SHIFT
-    identity = torch.eye(len(stiffness), dtype=torch.float64)
     while shift < 1e6:
-        shifted = torch.from_numpy(stiffness + shift * mass.toarray())
-        factor, failed = torch.linalg.cholesky_ex(shifted)
-        if not bool(failed):
-            return shift, torch.linalg.solve_triangular(factor, identity, upper=False)
-        shift *= 4
+        try:
+            factor = cholesky(stiffness + shift * mass.toarray(), lower=True, check_finite=False)
+        except LinAlgError:
+            shift *= 4
+        else:
+            return shift, np.tril(dtrtri(factor, lower=1)[0])
     raise ConvergenceError("The coarse Laplacian cannot be made positive definite; check it.")

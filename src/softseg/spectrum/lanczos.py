@@ -48,15 +48,16 @@ def block_lanczos(
     basis = np.empty((size, maximum), order="F")
     projected = np.zeros((maximum, maximum))
     basis[:, :block] = qr(rng.standard_normal((size, block)), mode="economic")[0]
-    used = block
+    used, next_check = block, 2 * count
     while True:
         start = used - block
         image = apply(basis[:, start:used])
         scale = float(np.linalg.norm(image))
         image, projected[:used, start:used] = _orthogonalize(image, basis[:, :used])
         following, norms = _orthonormal_block(image, scale, basis[:, :used], rng)
-        if used >= count + 2 * block or used + block > maximum:
-            theta, mix = eigh(np.triu(projected[:used, :used]) + np.triu(projected[:used, :used], 1).T)
+        if used >= next_check or used + block > maximum:
+            next_check = used + max(block, count // 3)
+            theta, mix = eigh(projected[:used, :used], lower=False, driver="evd")
             theta, mix = theta[::-1][:count], mix[:, ::-1][:, :count]
             residuals = np.linalg.norm(norms @ mix[start:used], axis=0)
             done = len(theta) == count and residuals.max() <= tolerance * abs(theta[-1])

@@ -1,0 +1,1 @@
+"""The contract: names, forms and files that users rely on."""
