@@ -2,9 +2,10 @@
 
     python -m benchmarks.quality.coarse_space PHOTO --side 320 -o benchmarks/quality/coarse_space.json
 
-"captured": sum over the 100 exact eigenvectors of their squared projection onto the coarse ones. "projected": onto the whole
-coarse space. "difference": mean absolute, of 5 final layers, to exact eigenvectors with every pixel in the fit; soft segments
-go to the exact layer with which they share most. `hats` is what softseg uses, `blocks` the space that jumps at borders.
+"captured": sum over the 100 exact eigenvectors of their squared projection onto the coarse ones. "projected": onto the
+whole coarse space. "difference": mean absolute, of 5 final layers, to exact eigenvectors with every pixel in the fit;
+soft segments go to the exact layer with which they share most. `hats` is what softseg uses, `blocks`
+jump at their borders.
 """
 
 from __future__ import annotations

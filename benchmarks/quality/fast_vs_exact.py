@@ -3,8 +3,8 @@
     python -m benchmarks.quality.fast_vs_exact PHOTO... -o benchmarks/quality/fast_vs_exact.json
 
 Both routes get the same features, superpixels, seed and number of layers. "as they come": each route groups its own
-soft segments; its layers are matched by overlap. "same grouping": every soft segment of the fast route goes to the exact
-layer with which it overlaps most, so that only eigenvectors, sparsification and sampling differ.
+soft segments; its layers are matched by overlap. "same grouping": every soft segment of the fast route goes to the
+exact layer with which it overlaps most, so that only eigenvectors, sparsification and sampling differ.
 """
 
 from __future__ import annotations

@@ -151,6 +151,11 @@ class Decomposition:
         ------
         InputError : fewer than 2 layers, or more than there are soft segments.
         """
+        if len(self.segments) < 2:
+            raise InputError(
+                f"{self.photo.name} did not come apart: all of it is one soft segment, because its features are the "
+                "same everywhere. Choose another photo, or other features"
+            )
         if not 2 <= count <= len(self.segments):
             raise InputError(
                 f"{count} layers were asked for, but {self.photo.name} came apart into {len(self.segments)} soft "
@@ -203,7 +208,7 @@ def _semantic_features(
     else:
         features = extract(photo.pixels, model=source, device=device)
         return (
-            project(features, photo.pixels, settings=settings.features, device=device),
+            project(features, photo.pixels, settings.features.dimensions, settings.features, device),
             {
                 "name": source,
                 "digest": model_digest(source),
@@ -211,5 +216,5 @@ def _semantic_features(
             notes,
         )
     if features.shape[2] != 3:
-        features = project(features, photo.pixels, settings=settings.features, device=device)
+        features = project(features, photo.pixels, settings.features.dimensions, settings.features, device)
     return features, model, notes

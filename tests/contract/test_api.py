@@ -90,14 +90,7 @@ SIGNATURES: dict[str, dict[str, Any]] = {
 }
 
 
-DIFFERS = pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="project(dimensions=None), taken from the settings, instead of 3"
-)
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=DIFFERS if name == "softseg.features.project" else ()) for name in SIGNATURES]
-)
+@pytest.mark.parametrize("name", SIGNATURES)
 def test_signatures(name: str) -> None:
     module, function = name.rsplit(".", 1)
     if module == "softseg.training" and importlib.util.find_spec(module) is None:
@@ -278,11 +271,6 @@ def test_impossible_numbers_of_layers_are_refused(decomposition: softseg.Decompo
         decomposition.layers(count)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="where only one soft segment is found, the message advises '2 to 1 layers', which nobody can choose",
-)
 def test_one_soft_segment_is_explained() -> None:
     with pytest.raises(InputError) as refusal:
         softseg.segment(PHOTO, 2, features=np.zeros_like(PHOTO), device="cpu")

@@ -83,11 +83,10 @@ def test_values_are_clipped_first() -> None:
     assert np.abs(project(features * 1e4, image, settings=wide) - project(features * 1e4, image)).max() > 0.01
 
 
-def test_the_settings_say_how_many_dimensions_unless_the_call_does() -> None:
+def test_the_call_says_how_many_dimensions() -> None:
     image, features = _inputs(8)
-    two = FeatureSettings(dimensions=2)
-    assert project(features, image, settings=two).shape[2] == 2
-    assert project(features, image, 4, settings=two).shape[2] == 4
+    assert project(features, image).shape[2] == 3
+    assert project(features, image, 4).shape[2] == 4
     with pytest.raises(InputError, match="dimensions"):
         project(features, image, 0)
 

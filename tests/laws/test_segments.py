@@ -146,11 +146,6 @@ def test_labels_that_can_be_had_exactly_are_kept() -> None:
     np.testing.assert_allclose(segments, labels == np.arange(3)[:, None], atol=1e-9)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="more than ten labels that say nothing about the eigenvectors all shrink to an even share below 0.1 and are "
-    "dropped together; the next iteration raises torch's _LinAlgError about a singular matrix",
-)
 def test_labels_that_all_vanish_end_in_a_segment_or_in_advice() -> None:
     constant = np.full((200, 1), 200**-0.5)
     try:

@@ -20,7 +20,7 @@ _ABSOLUTE_NOISE = 1e-5
 def project(
     features: np.ndarray,
     image: np.ndarray,
-    dimensions: int | None = None,
+    dimensions: int = 3,
     settings: FeatureSettings | None = None,
     device: str = "cpu",
 ) -> np.ndarray:
@@ -33,7 +33,7 @@ def project(
     ----------
     features : (h, w, D) array of finite numbers, of about unit variance.
     image : (h, w, 3) float array in [0, 1].
-    dimensions : how many components; None: as the settings say, 3.
+    dimensions : how many components; the paper uses 3.
     settings : clip, radius and regularisation; None: the defaults.
     device : "cpu", "cuda" or "auto".
 
@@ -59,7 +59,6 @@ def project(
     ((4, 5, 3), 0.0, 1.0, 0.5)
     """
     settings = settings or FeatureSettings()
-    dimensions = settings.dimensions if dimensions is None else dimensions
     if dimensions < 1:
         raise InputError(f"dimensions is {dimensions}; ask for at least 1")
     guide = check_image(image)

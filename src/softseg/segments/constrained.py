@@ -105,7 +105,8 @@ def _sparsify(
         alphas = basis @ coefficients.T
         if iteration in drops:
             kept = alphas.abs().amax(0) > settings.drop_below
-            alphas, coefficients = alphas[:, kept], coefficients[kept]
+            if bool(kept.any()):  # nothing but layers that fade would leave no layer at all
+                alphas, coefficients = alphas[:, kept], coefficients[kept]
     # Differs from the released code in: 3. Layers dropped last took their small share with them; it is given back
     # evenly, so that the sum is one whatever the number of iterations.
     return coefficients + (ones - coefficients.sum(0)) / len(coefficients)

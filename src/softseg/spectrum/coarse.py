@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import LinAlgError, cholesky
+from scipy.linalg import LinAlgError, cholesky, eigh
 from scipy.linalg.lapack import dtrtri
 
 from softseg.errors import ConvergenceError
@@ -17,13 +17,10 @@ _RIDGE = 1e-10  # of the mass matrix, whose columns have unit length; keeps near
 def galerkin_eigenpairs(
     laplacian: sp.csr_array, prolongation: sp.csr_array, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rayleigh-Ritz in the span of P: the `count` lowest pairs of ``P^T L P x = lambda P^T P x``.
+    """Rayleigh-Ritz in the span of P: the pairs of smallest magnitude of ``P^T L P x = lambda P^T P x``.
 
     Returns the values (count,), ascending, and the coefficients X (n, count) of the eigenvectors ``V = P X``, which are
     orthonormal. V is never formed. P holds the constant vector, so 0 is one of the values and 1 is in the span of V.
-
-    Differs from the exact route in: 1. The lowest values instead of those of smallest magnitude: they are the same
-    unless one lies below minus the last of them, which no photo came near.
     """
     stiffness = (prolongation.T @ (laplacian @ prolongation)).toarray()
     mass = sp.csr_array(prolongation.T @ prolongation)
@@ -34,11 +31,18 @@ def galerkin_eigenpairs(
         return np.asarray(inverse @ (mass @ (inverse.T @ block)))
 
     ritz = block_lanczos(apply, len(stiffness), min(count, len(stiffness)), block=16, tolerance=1e-6)
-    coefficients = inverse.T @ ritz.vectors
+    values, vectors = 1 / ritz.values - shift, ritz.vectors
+    if -values[0] > values[-1]:
+        # Values beyond those found may be nearer to zero than the lowest: many repelling regions, as in a mosaic. Rare.
+        theta, vectors = eigh(apply(np.eye(len(stiffness))))
+        values = 1 / theta[::-1] - shift
+        nearest = np.sort(np.argsort(np.abs(values), kind="stable")[:count])
+        values, vectors = values[nearest], vectors[:, ::-1][:, nearest]
+    coefficients = inverse.T @ vectors
     coefficients /= np.sqrt((coefficients * (mass @ coefficients)).sum(axis=0))
     strongest = np.abs(coefficients).argmax(axis=0)
     coefficients *= np.sign(coefficients[strongest, np.arange(coefficients.shape[1])])
-    return 1 / ritz.values - shift, coefficients
+    return values, coefficients
 
 
 def _inverse_factor(stiffness: np.ndarray, mass: sp.csr_array) -> tuple[float, np.ndarray]:

@@ -32,8 +32,9 @@ def coarse_space(image: np.ndarray, unknowns: int) -> sp.csr_array:
     """
     h, w, _ = image.shape
     spacing = max(_CLOSEST, np.sqrt(4 * h * w / unknowns))
-    rows_of = _hats(h, max(2, int(h / spacing)))
-    columns_of = _hats(w, max(2, int(w / spacing)))
+    down, across = max(2, int(h / spacing)), max(2, int(w / spacing))
+    down, across = min(down, max(2, unknowns // 4 // across)), min(across, max(2, unknowns // 4 // down))  # panoramas
+    rows_of, columns_of = _hats(h, down), _hats(w, across)
     pixel, node, weight = _tensor_product(rows_of, columns_of, h, w)
     return _orthonormal_colors(image.reshape(-1, 3), pixel, node, weight)
 

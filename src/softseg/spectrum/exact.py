@@ -90,7 +90,7 @@ def _shift_invert(matrix: sp.csr_array, count: int) -> tuple[np.ndarray, np.ndar
     with factor:
         wanted = count
         while True:
-            ritz = block_lanczos(factor.solve, matrix.shape[0], wanted)
+            ritz = block_lanczos(factor.solve, matrix.shape[0], wanted, verify=True)
             values = 1 / ritz.values - shift
             largest = np.sort(np.abs(values))[count - 1]
             if largest <= values[-1] or wanted == matrix.shape[0]:  # every unseen eigenvalue is at least values[-1]

@@ -33,6 +33,8 @@ class Factorization:
 
     def __init__(self, matrix: sp.csr_array) -> None:
         self._pardiso: Any = None
+        if not (matrix.diagonal() > 0).all():
+            raise NotPositiveDefiniteError("a diagonal entry is not positive")
         if library() == "pardiso":
             self._factorize_pardiso(matrix)
         else:
