@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import scipy.sparse as sp
 
 from softseg.devices import resolve_device
 from softseg.errors import ImageError, InputError
-from softseg.features import extract, load_features, model_digest, project
+from softseg.features import extract, is_model, load_features, model_digest, project
 from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_affinity, superpixels
 from softseg.images import Photo, check_map, load_photo
 from softseg.layers import SoftSegments
@@ -67,6 +68,7 @@ def segment(
     >>> segment(photo, 2, features=photo).alphas.shape
     (2, 32, 32)
     """
+    _check_layers(layers, grouping)
     decomposition = decompose(
         image, features=features, device=device, solver=solver, seed=seed, settings=settings, progress=progress
     )
@@ -92,6 +94,10 @@ def decompose(
     pixels = photo.pixels
     if np.ptp(pixels, axis=(0, 1)).max() == 0:
         raise ImageError(f"{photo.name} has one colour everywhere: there is nothing to separate; choose another photo")
+    if not isinstance(features, str | Path | np.ndarray):
+        raise InputError(
+            f"features is a {type(features).__name__}; expected the name of a model, a file, or an (h, w, D) array"
+        )
     stage = Stopwatch(progress)
 
     with stage("features"):
@@ -151,15 +157,16 @@ class Decomposition:
         ------
         InputError : fewer than 2 layers, or more than there are soft segments.
         """
+        _check_layers(count, grouping)
         if len(self.segments) < 2:
             raise InputError(
                 f"{self.photo.name} did not come apart: all of it is one soft segment, because its features are the "
                 "same everywhere. Choose another photo, or other features"
             )
-        if not 2 <= count <= len(self.segments):
+        if count > len(self.segments):
             raise InputError(
                 f"{count} layers were asked for, but {self.photo.name} came apart into {len(self.segments)} soft "
-                f"segments: choose 2 to {len(self.segments)} layers"
+                f"segments: choose at most {len(self.segments)} layers"
             )
         stage = Stopwatch(progress)
         with stage("grouping"):
@@ -188,33 +195,36 @@ class Decomposition:
         )
 
 
+def _check_layers(count: int, grouping: Grouping) -> None:
+    """What can be said of the request before the long part of the work."""
+    if not isinstance(count, int | np.integer) or count < 2:
+        raise InputError(f"{count!r} layers were asked for: choose a whole number from 2")
+    if grouping not in get_args(Grouping):
+        raise InputError(f"the grouping is {grouping!r}; choose one of: {', '.join(get_args(Grouping))}")
+
+
 def _semantic_features(
     photo: Photo, source: str | Path | np.ndarray, settings: Settings
 ) -> tuple[np.ndarray, dict[str, str], tuple[str, ...]]:
-    """(h, w, 3) features in [0, 1] from a model, a file or an array; where they come from; and what was changed."""
-    shape = (photo.pixels.shape[0], photo.pixels.shape[1])
+    """(h, w, 3) features in [0, 1]; the model they come from, with its digest; and notes of what was changed."""
+    pixels = photo.pixels
+    shape = (pixels.shape[0], pixels.shape[1])
     device = str(resolve_device(settings.device))
     notes: tuple[str, ...] = ()
     if isinstance(source, np.ndarray):
-        features, model = check_map(source, shape, "features"), {"name": "array"}
+        features = check_map(source, shape, "features")
+        model = {"name": "array", "digest": sha256(np.ascontiguousarray(features).tobytes()).hexdigest()}
         if features.shape[2] == 3 and not (features.min() >= 0 and features.max() <= 1):
             raise InputError(
                 f"the features span [{features.min():.4g}, {features.max():.4g}]; three channels are used as they are "
                 "and must lie in [0, 1]: scale them, or pass more channels to have them projected"
             )
-    elif isinstance(source, Path) or Path(source).suffix or Path(source).is_file():
+    elif not is_model(source) and (isinstance(source, Path) or Path(source).suffix or Path(source).is_file()):
         features, notes = load_features(source, shape)
-        model = {"name": Path(source).name}
+        model = {"name": Path(source).name, "digest": sha256(Path(source).read_bytes()).hexdigest()}
     else:
-        features = extract(photo.pixels, model=source, device=device)
-        return (
-            project(features, photo.pixels, settings.features.dimensions, settings.features, device),
-            {
-                "name": source,
-                "digest": model_digest(source),
-            },
-            notes,
-        )
+        features = extract(pixels, model=str(source), device=device)
+        model = {"name": str(source), "digest": model_digest(str(source))}
     if features.shape[2] != 3:
-        features = project(features, photo.pixels, settings.features.dimensions, settings.features, device)
+        features = project(features, pixels, settings.features.dimensions, settings.features, device)
     return features, model, notes

@@ -7,7 +7,9 @@ Sources: *paper* is Aksoy et al. 2018 or its supplement, *released* a constant o
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from softseg.errors import InputError
 
 Solver = Literal["fast", "exact"]
 Grouping = Literal["agglomerative", "kmeans"]
@@ -77,13 +79,36 @@ class Settings:
     constrained: ConstrainedSettings = field(default_factory=ConstrainedSettings)
     relaxed: RelaxedSettings = field(default_factory=RelaxedSettings)
 
+    def __post_init__(self) -> None:
+        """Refuse what no stage can honour, before any of them runs."""
+        if self.spectrum.solver not in get_args(Solver):
+            raise InputError(f"the solver is {self.spectrum.solver!r}; choose one of: {', '.join(get_args(Solver))}")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise InputError(f"the seed is {self.seed!r}; choose a whole number from 0")
+        counts = {
+            "graph.superpixels": self.graph.superpixels,
+            "spectrum.count": self.spectrum.count,
+            "spectrum.coarse_unknowns": self.spectrum.coarse_unknowns,
+            "constrained.clusters": self.constrained.clusters,
+            "constrained.iterations": self.constrained.iterations,
+            "constrained.sample": 1 if self.constrained.sample is None else self.constrained.sample,
+        }
+        for name, value in counts.items():
+            if value < 1:
+                raise InputError(f"{name} is {value}; choose at least 1")
+
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain nested dictionaries, for report.json."""
         return asdict(self)
 
     @classmethod
     def for_solver(cls, solver: Solver, *, seed: int = 0, device: DeviceName = "auto") -> Settings:
-        """The defaults of the fast or of the exact route."""
+        """The defaults of the fast or of the exact route.
+
+        Raises
+        ------
+        InputError : there is no such solver, or the seed is not a whole number from 0.
+        """
         settings = cls(seed=seed, device=device, spectrum=SpectrumSettings(solver=solver))
         if solver == "fast":
             # measured: 5,000 pixels move the final layers by about 0.001, the looser tolerance by 0.0001

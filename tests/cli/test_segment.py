@@ -231,7 +231,6 @@ class TestWrongUsage:
         ("arguments", "sentence"),
         [
             (["--layers", "1"], "--layers"),
-            (["--layers", "41"], "--layers"),
             (["--layers", "many"], "--layers"),
             (["--device", "tpu"], "tpu"),
             (["--solver", "magic"], "magic"),

@@ -267,8 +267,37 @@ def test_layers_do_not_change_with_what_was_asked_before(decomposition: softseg.
 
 @pytest.mark.parametrize("count", [0, 1, 1000])
 def test_impossible_numbers_of_layers_are_refused(decomposition: softseg.Decomposition, count: int) -> None:
-    with pytest.raises(InputError, match=f"choose 2 to {len(decomposition.segments)} layers"):
+    advice = "choose a whole number from 2" if count < 2 else f"choose at most {len(decomposition.segments)} layers"
+    with pytest.raises(InputError, match=advice):
         decomposition.layers(count)
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"layers": 2.5}, "2.5 layers"),
+        ({"layers": "auto"}, "'auto' layers"),
+        ({"grouping": "ward"}, "grouping is 'ward'"),
+        ({"solver": "exakt"}, "solver is 'exakt'"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": None}, "seed is None"),
+        ({"features": None}, "features is a NoneType"),
+        ({"features": "no-such-model"}, "no feature model 'no-such-model'"),
+        ({"settings": softseg.Settings(), "seed": 3}, "not both"),
+    ],
+)
+def test_impossible_requests_are_refused_in_words(request_: dict[str, object], words: str) -> None:
+    photo = np.random.default_rng(0).random((24, 24, 3))
+    with pytest.raises(softseg.SoftsegError, match=words):
+        softseg.segment(photo, **request_)
+
+
+def test_kmeans_refuses_more_layers_than_there_are_different_features() -> None:
+    from softseg.segments import group
+
+    segments, features = np.repeat(np.eye(6), 2, axis=1), np.repeat([0.0, 1.0], 6)[:, None]
+    with pytest.raises(InputError, match="2 different"):
+        group(segments, features, 3, "kmeans")
 
 
 def test_one_soft_segment_is_explained() -> None:

@@ -445,3 +445,18 @@ def test_gradient_agrees_with_the_transcription_and_turns_with_the_photo(kind: s
     np.testing.assert_allclose(gradient_magnitude(image[::-1]), gradient[::-1], atol=1e-12)
     np.testing.assert_allclose(gradient_magnitude(0.5 * image + 0.1), 0.5 * gradient, atol=1e-12)
     assert abs(gradient_magnitude(np.full((9, 8, 3), 0.7))).max() < 1e-12
+
+
+def test_a_sample_stands_for_all_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every pixel 50 times: fitted on one copy of each, the segments are the same, energy of the graph included."""
+    rng, copies = np.random.default_rng(0), 50
+    once = np.linalg.qr(np.column_stack([np.ones(60), rng.normal(size=(60, 5))]))[0]
+    basis = np.repeat(once, copies, axis=0) / np.sqrt(copies)
+    values = np.r_[0.0, 10.0 ** rng.uniform(-1, 2, 5)]
+    labels = np.repeat(np.arange(60) // 20, copies)
+    few_rounds = ConstrainedSettings(iterations=4)
+    everything = constrained_sparsification(basis, values, labels, few_rounds)
+    monkeypatch.setattr(constrained, "_sample", lambda total, count, seed: np.arange(0, total, copies))
+    np.testing.assert_allclose(constrained_sparsification(basis, values, labels, few_rounds), everything, atol=1e-6)
+    careless = constrained_sparsification(basis, copies * values, labels, few_rounds)
+    assert np.abs(careless - everything).max() > 1e-3  # the weight of the energy does matter here

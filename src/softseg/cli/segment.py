@@ -39,7 +39,7 @@ def segment(
             help="Feature model by name, or a file of features of one image (.npy, .npz, .mat, .png, .tif).",
         ),
     ] = "embedded",
-    layers: Annotated[int, typer.Option(min=2, max=40, metavar="N", help="How many layers, 2 to 40.")] = 5,
+    layers: Annotated[int, typer.Option(min=2, metavar="N", help="How many layers, from 2.")] = 5,
     device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = "auto",
     solver: Annotated[Solver, typer.Option(help="Fast, or the exact method as a reference.")] = "fast",
     grouping: Annotated[Grouping, typer.Option(help="How segments are joined into layers.")] = "agglomerative",
@@ -85,7 +85,7 @@ def segment(
 def _check_features(features: str, images: int) -> None:
     """Features from a file belong to one image."""
     path = Path(features)
-    if images > 1 and (path.suffix.lower() in FEATURE_SUFFIXES or path.is_file()):
+    if images > 1 and features != "embedded" and (path.suffix.lower() in FEATURE_SUFFIXES or path.is_file()):
         raise typer.BadParameter(
             f"{features} holds the features of one image, but {images} images are named; run them one by one",
             param_hint="--features",

@@ -114,6 +114,11 @@ def model_digest(model: str = "embedded") -> str:
     return _digest(weights_of(find_model(model)))
 
 
+def is_model(name: object) -> bool:
+    """Whether there is a model of that name."""
+    return name in _MODELS
+
+
 def find_model(name: str) -> Model:
     """The model of that name; ModelError with the names that there are otherwise."""
     if name not in _MODELS:

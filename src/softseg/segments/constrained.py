@@ -71,9 +71,10 @@ def fit_segments(
     """(m', N) soft segments in the span of an eigenbasis; see `constrained_sparsification`."""
     labels = initial_labels.reshape(-1)
     pixels = _sample(labels.size, settings.sample, seed)
+    # A sum over s of N pixels is s / N of the whole sum on average: the energy of the graph must shrink with it.
     coefficients = _sparsify(
         torch.from_numpy(np.ascontiguousarray(basis.rows(pixels))),
-        torch.from_numpy(basis.values),
+        torch.from_numpy(basis.values * (len(pixels) / labels.size)),
         labels[pixels],
         torch.from_numpy(basis.ones()),
         settings,

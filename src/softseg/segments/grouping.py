@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from softseg.errors import InputError
+from softseg.errors import ConvergenceError, InputError
 from softseg.segments.clusters import kmeans
 from softseg.settings import Grouping
 
@@ -72,11 +72,10 @@ def group(
 
 
 class MergeTree:
-    """The nested groupings of m points: which two clusters became one, in order, and at what cost."""
+    """The nested groupings of m points: which two clusters became one, in order."""
 
-    def __init__(self, merges: list[tuple[int, int]], costs: list[float]) -> None:
+    def __init__(self, merges: list[tuple[int, int]]) -> None:
         self.merges = merges  # clusters are named by their smallest member
-        self.costs = costs
 
     def cut(self, clusters: int) -> np.ndarray:
         """(m,) cluster 0..clusters-1 of each point."""
@@ -94,7 +93,7 @@ def merge_tree(points: np.ndarray, weights: np.ndarray) -> MergeTree:
     """
     means, mass = points.astype(np.float64), np.maximum(weights, 1e-9)
     alive = list(range(len(points)))
-    merges, costs = [], []
+    merges = []
     while len(alive) > 1:
         w, f = mass[alive], means[alive]
         cost = (w[:, None] * w / (w[:, None] + w)) * ((f[:, None] - f) ** 2).sum(axis=2)
@@ -102,19 +101,29 @@ def merge_tree(points: np.ndarray, weights: np.ndarray) -> MergeTree:
         i, j = divmod(int(np.argmin(cost)), len(alive))
         kept, gone = alive[i], alive[j]
         merges.append((kept, gone))
-        costs.append(float(cost[i, j]))
         means[kept] = (mass[kept] * means[kept] + mass[gone] * means[gone]) / (mass[kept] + mass[gone])
         mass[kept] += mass[gone]
         alive.remove(gone)
-    return MergeTree(merges, costs)
+    return MergeTree(merges)
 
 
 def _kmeans(points: np.ndarray, clusters: int, seed: int) -> np.ndarray:
     """(m,) labels of the best of ten runs of k-means; every cluster has a member."""
-    best, least = np.arange(len(points)) % clusters, np.inf
+    if len(np.unique(points, axis=0)) < clusters:
+        raise InputError(
+            f"k-means cannot make {clusters} layers of soft segments with {len(np.unique(points, axis=0))} different "
+            "mean features; ask for fewer layers, or use the agglomerative grouping"
+        )
+    best: np.ndarray | None = None
+    least = np.inf
     for attempt in range(10):
         centers = kmeans(points, clusters, seed=seed + attempt)
         distance = ((points[:, None] - centers) ** 2).sum(axis=2)
         if len(np.unique(distance.argmin(axis=1))) == clusters and distance.min(axis=1).sum() < least:
             best, least = distance.argmin(axis=1), distance.min(axis=1).sum()
+    if best is None:
+        raise ConvergenceError(
+            f"ten runs of k-means left one of {clusters} layers empty; ask for fewer layers, choose another seed, "
+            "or use the agglomerative grouping"
+        )
     return best

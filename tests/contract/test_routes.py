@@ -1,0 +1,47 @@
+"""The default route on a real photo: repeatable to the byte, and near the exact route."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from softseg.pipeline import Decomposition, decompose, segment
+from softseg.segments import group, relaxed_sparsification
+
+PHOTO = Path(__file__).parents[2] / "examples" / "chelsea.jpg"
+
+
+def small(width: int) -> Image.Image:
+    with Image.open(PHOTO) as image:
+        return image.resize((width, round(width * image.height / image.width)), Image.Resampling.LANCZOS)
+
+
+@pytest.mark.slow
+def test_same_seed_same_bytes_with_the_embedded_model() -> None:
+    one, two = (segment(small(160), seed=3).alphas.tobytes() for _ in range(2))
+    assert one == two
+
+
+@pytest.mark.slow
+def test_the_exact_route_is_repeatable_too() -> None:
+    one, two = (segment(small(64), solver="exact").alphas.tobytes() for _ in range(2))
+    assert one == two
+
+
+@pytest.mark.slow
+def test_the_fast_route_is_near_the_exact_one() -> None:
+    """The same grouping: each soft segment of the fast route goes to the exact layer with which it shares most."""
+    photo = small(200)
+    exact, fast = decompose(photo, solver="exact"), decompose(photo)
+    grouped, _ = group(exact.segments, exact.features, 3)
+    shared = (np.clip(fast.segments, 0, 1) @ np.clip(grouped, 0, 1).T).argmax(axis=1)
+    transferred = (shared == np.arange(3)[:, None]).astype(np.float64) @ fast.segments
+    assert np.abs(relaxed(fast, transferred) - relaxed(exact, grouped)).mean() < 0.01
+    assert fast.statistics["coarse_unknowns"] <= 3000
+
+
+def relaxed(decomposition: Decomposition, layers: np.ndarray) -> np.ndarray:
+    return relaxed_sparsification(layers, decomposition.laplacian, decomposition.photo.pixels)
