@@ -67,7 +67,7 @@ def test_eigenvalues(original: Original, pairs: Eigenpairs) -> None:
     assert (pairs.values < -1e-6).sum() == 5
     assert pairs.residuals.max() < 1e-8
     # A worse start, block or stopping rule would show here before it shows on the clock.
-    assert pairs.solves <= 420
+    assert pairs.solves <= 440
 
 
 @pytest.mark.slow
