@@ -42,7 +42,7 @@ class SpectrumSettings:
 
     count: int = 100  # paper
     solver: Solver = "fast"
-    coarse_unknowns: int = 3_000  # measured: final layers within 0.004 of the exact route's (docs/method.md)
+    coarse_unknowns: int = 3_000  # measured: docs/method.md, Fast against exact
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ def coarse_space(image: np.ndarray, unknowns: int) -> sp.csr_array:
     eigenvectors are locally ``a + b . I``. P spans, for every node of a regular grid, ``hat(p) * {1, r, g, b}`` with
     the bilinear hat function of the node: a partition of unity. Because the hats overlap, the sum of locally affine
     pieces has no jumps. Jumps are what spoils the piecewise space on blocks of b x b pixels: it comes as near to the
-    eigenvectors (99 % at b = 8), but its own eigenvectors are spoilt by the energy of the block borders. On the
-    reference image 1,600 unknowns under hats do what 6,400 do on blocks (docs/method.md has the measurements).
+    eigenvectors, but its own eigenvectors are spoilt by the energy of the block borders (docs/method.md, Coarse space).
 
     Parameters
     ----------
