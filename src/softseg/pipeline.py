@@ -174,12 +174,13 @@ class Decomposition:
         with stage("relaxed sparsification"):
             relaxed = relax(grouped, self.laplacian, self.photo.pixels, self.settings.relaxed)
             projected = project_to_simplex(relaxed.alphas)
+            change = np.abs(projected - relaxed.alphas)
             alphas = projected[np.argsort(-projected.mean(axis=(1, 2), dtype=np.float64), kind="stable")]
         statistics = {
             "conjugate_gradient_steps": sum(relaxed.steps),
             "largest_relative_residual": relaxed.residual,
-            "mean_change_by_projection": float(np.abs(projected - relaxed.alphas).mean()),
-            "largest_change_by_projection": float(np.abs(projected - relaxed.alphas).max()),
+            "mean_change_by_projection": float(change.mean()),
+            "largest_change_by_projection": float(change.max()),
         }
         return SoftSegments(
             alphas,

@@ -32,18 +32,27 @@ def test_the_exact_route_is_repeatable_too() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["astronaut", "coffee"])
-def test_the_fast_route_is_near_the_exact_one(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("astronaut", 5),
+        ("coffee", 5),
+        pytest.param(
+            "chelsea", 3, marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason="0.02, not 0.01")
+        ),
+    ],
+)
+def test_the_fast_route_is_near_the_exact_one(name: str, layers: int) -> None:
     """The same grouping: each soft segment of the fast route goes to the exact layer with which it shares most.
 
-    It does not hold for every photo. Where two layers share one smooth region (fur, a flat sky), nothing in the photo
-    says where one ends; there even another sample of pixels moves the border. On chelsea it is 0.02.
+    It does not hold for every photo yet. Where two layers share one smooth region (fur, a flat sky), nothing in the
+    photo says where one ends; there even another sample of pixels moves the border.
     """
     photo = small(200, name)
     exact, fast = decompose(photo, solver="exact"), decompose(photo)
-    grouped, _ = group(exact.segments, exact.features, 5)
+    grouped, _ = group(exact.segments, exact.features, layers)
     shared = (np.clip(fast.segments, 0, 1) @ np.clip(grouped, 0, 1).T).argmax(axis=1)
-    transferred = (shared == np.arange(5)[:, None]).astype(np.float64) @ fast.segments
+    transferred = (shared == np.arange(layers)[:, None]).astype(np.float64) @ fast.segments
     assert np.abs(relaxed(fast, transferred) - relaxed(exact, grouped)).mean() < 0.01
     assert fast.statistics["coarse_unknowns"] <= 3000
 

@@ -86,9 +86,8 @@ def between_centroids(s: np.ndarray, t: np.ndarray, values: np.ndarray, labels: 
     keep = (values != 0) & (pixel[s] != pixel[t])
     size = labels.size
     low, high = np.minimum(pixel[s], pixel[t])[keep], np.maximum(pixel[s], pixel[t])[keep]
-    pair, which = np.unique(
-        low * size + high, return_inverse=True
-    )  # pairs of pixels that stand for several pairs: mean
+    # Two pixels can stand for several pairs of superpixels: the mean affinity stays in range, a sum does not.
+    pair, which = np.unique(low * size + high, return_inverse=True)
     mean = np.bincount(which, values[keep], minlength=len(pair)) / np.bincount(which, minlength=len(pair))
     upper = sp.csr_array(sp.coo_array((mean, np.divmod(pair, size)), shape=(size, size)))
     return sp.csr_array(upper + upper.T)

@@ -43,7 +43,7 @@ def smallest_eigenpairs(laplacian: sp.csr_array, count: int = 100) -> tuple[np.n
     Raises
     ------
     InputError : the matrix is not square and symmetric, or has fewer than `count` rows.
-    ConvergenceError : the residuals stayed above 1e-6.
+    ConvergenceError : a residual stayed above 1e-6 times the largest diagonal entry (or 1, if that is larger).
 
     Notes
     -----
