@@ -63,6 +63,10 @@ class FakeFeatures(ModuleType):
     def project(self, features: np.ndarray, image: np.ndarray) -> np.ndarray:
         return features[:, :, ::4].astype(np.float64)
 
+    def draw_figure(self, image: np.ndarray, features: np.ndarray) -> Image.Image:
+        assert features.shape == (*image.shape[:2], 12)  # raw, whatever else was asked for
+        return Image.new("RGB", (80, 60), "white")
+
     def available_models(self) -> list[tuple[str, str, str]]:
         return [("embedded", "a small network", "in the package")]
 

@@ -1,4 +1,4 @@
-"""`softseg features`: the formats, and what is refused."""
+"""`softseg features`: the formats, the figure, and what is refused."""
 
 from __future__ import annotations
 
@@ -71,6 +71,86 @@ def test_wrong_usage(softseg: Run, feature_models: FakeFeatures, photo: Path, tm
     run = softseg("features", photo, "-o", tmp_path / "f.png", "--raw")
     assert run.exit_code == 2
     assert "a .png holds projected features only" in run.stderr
+    assert not feature_models.calls
+
+
+def test_a_figure_alone(softseg: Run, feature_models: FakeFeatures, photo: Path, tmp_path: Path) -> None:
+    run = softseg("features", photo, "--figure", tmp_path / "fig2.PNG", "--model", "hub", "--device", "cpu")
+    assert run.exit_code == 0
+    assert run.stdout == f"{photo} -> {tmp_path / 'fig2.PNG'}: figure of 80 x 60 pixels\n"
+    with Image.open(tmp_path / "fig2.PNG") as picture:
+        assert (picture.format, picture.size) == ("PNG", (80, 60))
+    assert feature_models.calls == [("hub", "cpu")]
+
+
+@pytest.mark.parametrize("option", ["--raw", "--projected"])
+def test_a_figure_beside_the_features(
+    option: str, softseg: Run, feature_models: FakeFeatures, photo: Path, tmp_path: Path
+) -> None:
+    run = softseg("features", photo, "-o", tmp_path / "f.npy", "--figure", tmp_path / "fig.png", option)
+    assert run.exit_code == 0
+    assert read(tmp_path / "f.npy").shape == (20, 40, 12 if option == "--raw" else 3)
+    assert (tmp_path / "fig.png").is_file()
+    assert len(feature_models.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "nothing to write"),
+        (["--figure", "fig.jpg"], "fig.jpg does not end in .png"),
+        (["--figure", "fig.png", "--raw"], "there is no -o FILE"),
+        (["--figure", "fig.png", "-o", "fig.png"], "fig.png is also the file for the features"),
+    ],
+)
+def test_figures_that_make_no_sense(
+    arguments: list[str], sentence: str, softseg: Run, feature_models: FakeFeatures, photo: Path
+) -> None:
+    run = softseg("features", photo, *arguments)
+    assert run.exit_code == 2
+    assert sentence in run.stderr
+    assert not feature_models.calls
+
+
+@pytest.mark.parametrize("taken", ["f.npy", "fig.png"])
+def test_either_existing_file_stops_both(
+    taken: str, softseg: Run, feature_models: FakeFeatures, photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / taken).write_text("mine")
+    arguments = ("features", photo, "-o", tmp_path / "f.npy", "--figure", tmp_path / "fig.png")
+    run = softseg(*arguments)
+    assert run.exit_code == 1
+    assert f"{taken} exists already: nothing was written" in run.stderr
+    assert (tmp_path / taken).read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([taken, photo.name])
+    assert not feature_models.calls
+    assert softseg(*arguments, "--overwrite").exit_code == 0
+    assert read(tmp_path / "f.npy").shape == (20, 40, 12)
+
+
+def test_what_was_written_before_an_interruption_is_said(
+    softseg: Run, feature_models: FakeFeatures, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image.Image, "save", interrupt)
+    run = softseg("features", photo, "-o", tmp_path / "f.npy", "--figure", tmp_path / "fig.png")
+    assert run.exit_code == 130
+    assert f"interrupted: {tmp_path / 'f.npy'} was written" in run.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["f.npy", photo.name])
+
+
+def test_a_folder_without_permission_is_refused_before_the_computation(
+    softseg: Run, feature_models: FakeFeatures, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, *arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    run = softseg("features", photo, "-o", tmp_path / "f.npy")
+    assert run.exit_code == 1
+    assert "f.npy could not be written: writing there is not permitted" in run.stderr
     assert not feature_models.calls
 
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softseg.errors import ImageError, InputError
-from softseg.features import guided_filter
+from softseg.features import guided_filter, guided_planes
+from softseg.features.guided_filter import filter_on_tensors, filter_planes
 from tests.reference.guided_filter import guided_filter_reference
 
 
@@ -115,3 +117,43 @@ def test_refuses_parameters_out_of_range() -> None:
         guided_filter(image, channels, 5, 0.0)
     with pytest.raises(ImageError):
         guided_filter(channels, channels)
+
+
+@pytest.mark.parametrize(("h", "w", "radius"), [(61, 47, 5), (20, 90, 3), (5, 4, 30), (33, 1, 8)])
+@pytest.mark.parametrize("accurate", [torch.float32, torch.float64])
+def test_the_planes_of_the_processor_agree_with_the_steps_of_the_paper(
+    h: int, w: int, radius: int, accurate: torch.dtype
+) -> None:
+    image, channels = _inputs(9, h, w, 19)  # more channels than a thread takes at a time
+    regularization = 0.01 if accurate == torch.float32 else 1e-6
+    planes = torch.from_numpy(channels.astype(np.float32)).permute(2, 0, 1)
+    pixels = torch.from_numpy(image)
+    guide = (pixels - pixels.mean((0, 1))).permute(2, 0, 1).contiguous()
+    expected = filter_on_tensors(guide, planes, radius, regularization, accurate)
+    torch.testing.assert_close(filter_planes(pixels, planes, radius, regularization), expected, atol=2e-6, rtol=0)
+
+
+def test_neither_threads_nor_memory_change_a_digit(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, channels = _inputs(10, 30, 40, 21)
+    guide = np.moveaxis(image - image.mean((0, 1)), -1, 0)
+    planes = np.ascontiguousarray(np.moveaxis(channels, -1, 0), dtype=np.float32)
+    guided = guided_planes.GuidedFilter(guide, 5, 0.01, np.dtype(np.float32))
+    once = guided(planes, 1).tobytes()
+    assert guided(planes, 7).tobytes() == once
+    monkeypatch.setattr(guided_planes, "_MEMORY", 1)
+    assert guided(planes, 7).tobytes() == once
+
+
+def test_what_goes_wrong_in_a_thread_is_raised() -> None:
+    guided = guided_planes.GuidedFilter(np.zeros((3, 6, 7)), 2, 0.01, np.dtype(np.float32))
+    with pytest.raises(ValueError, match="broadcast"):
+        guided(np.zeros((3, 5, 7), np.float32), 2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("regularization", [0.01, 1e-6])
+def test_the_gpu_agrees_with_the_processor(regularization: float) -> None:
+    image, channels = _inputs(11, 40, 50, 20)
+    on_gpu = guided_filter(image, channels, 5, regularization, device="cuda")
+    np.testing.assert_allclose(on_gpu, guided_filter(image, channels, 5, regularization), atol=1e-5, rtol=0)

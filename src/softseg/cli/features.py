@@ -1,4 +1,4 @@
-"""`softseg features`: the semantic features of one photograph, as a file."""
+"""`softseg features`: the semantic features of one photograph, as a file or as a figure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 import typer
 
 from softseg.cli.failures import INTERRUPTED, Failures
-from softseg.errors import OutputError
+from softseg.cli.outputs import check_output
 from softseg.settings import DeviceName
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL.Image import Image as PILImage
+
+    from softseg.images import Photo
 
 SUFFIXES = (".npy", ".npz", ".mat", ".png")
 _MAT_HEADER = 116  # bytes of free text at the start of a .mat file
@@ -21,7 +24,7 @@ _MAT_HEADER = 116  # bytes of free text at the start of a .mat file
 def features(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A photograph.", show_default=False)],
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "-o",
             "--output",
@@ -29,8 +32,18 @@ def features(
             show_default=False,
             help=".npy, .npz or .mat (array `features`), or .png (projected, 8 bits per channel).",
         ),
-    ],
-    model: Annotated[str, typer.Option(metavar="embedded|NAME", help="Feature model.")] = "embedded",
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PNG",
+            show_default=False,
+            help="Draw the photo beside a random projection, PCA, and guided filter + PCA of its features.",
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(metavar="embedded|NAME|FILE", help="Feature model, or a .safetensors file with its weights.")
+    ] = "embedded",
     device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = "auto",
     projected: Annotated[
         bool | None,
@@ -40,62 +53,105 @@ def features(
             help="Reduced to the three dimensions of the graph, or as they are. Default: raw, or projected for .png.",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE and PNG.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False,
 ) -> None:
-    """Compute the semantic features of IMAGE, one vector per pixel, and write them to FILE."""
+    """Compute the semantic features of IMAGE, one vector per pixel, and write them to FILE, draw them, or both."""
+    suffix = _check_usage(output, figure, projected)
+    failures = Failures(debug)
+    written: list[str] = []
+    try:
+        with failures.caught(image):
+            for target in filter(None, (output, figure)):
+                check_output(target, overwrite)
+            photo = _load(image, quiet=quiet)
+            wanted = None if output is None else "projected" if suffix == ".png" or projected else "raw"
+            values, picture = _compute(photo, model, device, wanted=wanted, draw=figure is not None, quiet=quiet)
+            if output is not None and values is not None:
+                _write(values, output, suffix)
+                written.append(str(output))
+                depth = ", 8 bits per channel" if suffix == ".png" else ""
+                _say(f"{image} -> {output}: features of shape {values.shape}{depth}", quiet=quiet)
+            if figure is not None and picture is not None:
+                _save(picture, figure)
+                _say(f"{image} -> {figure}: figure of {picture.width} x {picture.height} pixels", quiet=quiet)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted: {' '.join(written) or 'nothing'} was written", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    failures.exit()
+
+
+def _say(sentence: str, *, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(sentence)
+
+
+def _check_usage(output: Path | None, figure: Path | None, projected: bool | None) -> str:
+    """The ending of the output, in small letters; "" where there is none."""
+    if output is None and figure is None:
+        raise typer.BadParameter(
+            "nothing to write: name a file for the features, or one with --figure", param_hint="-o"
+        )
+    if figure is not None and figure.suffix.lower() != ".png":
+        raise typer.BadParameter(f"{figure} does not end in .png", param_hint="--figure")
+    if output is None:
+        if projected is not None:
+            raise typer.BadParameter(
+                "it says how FILE is written, and there is no -o FILE", param_hint="--projected/--raw"
+            )
+        return ""
     suffix = output.suffix.lower()
     if suffix not in SUFFIXES:
         raise typer.BadParameter(f"{output} has none of the endings {', '.join(SUFFIXES)}", param_hint="--output")
     if suffix == ".png" and projected is False:
         raise typer.BadParameter("a .png holds projected features only; use .npy for raw ones", param_hint="--raw")
-    failures = Failures(debug)
-    try:
-        with failures.caught(image):
-            _check_output(output, overwrite)
-            values = _compute(image, model, device, projected=suffix == ".png" or bool(projected), quiet=quiet)
-            _write(values, output, suffix)
-            if not quiet:
-                depth = ", 8 bits per channel" if suffix == ".png" else ""
-                typer.echo(f"{image} -> {output}: features of shape {values.shape}{depth}")
-    except KeyboardInterrupt:
-        typer.echo("interrupted: nothing was written", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    failures.exit()
+    if figure is not None and output.absolute() == figure.absolute():
+        raise typer.BadParameter(f"{figure} is also the file for the features; choose two", param_hint="--figure")
+    return suffix
 
 
-def _check_output(output: Path, overwrite: bool) -> None:
-    """Find out before the computation that its result can be written."""
-    if not output.absolute().parent.is_dir():
-        raise OutputError(f"{output} cannot be written: {output.parent} is not a folder; create it first")
-    if output.is_dir():
-        raise OutputError(f"{output} is a folder, expected a file; choose another name")
-    if output.exists() and not overwrite:
-        raise OutputError(
-            f"{output} exists already: nothing was written; choose another name, or replace it with --overwrite"
-        )
-
-
-def _compute(image: Path, model: str, device: DeviceName, *, projected: bool, quiet: bool) -> np.ndarray:
-    """(h, w, D) raw or (h, w, 3) projected features."""
-    from softseg.cli.progress import follow
-    from softseg.features import extract, project
+def _load(image: Path, *, quiet: bool) -> Photo:
     from softseg.images import load_photo
-    from softseg.progress import Stopwatch
 
     photo = load_photo(image)
     if not quiet:
         for note in photo.notes:
             typer.echo(f"{image}: note: {note}", err=True)
+    return photo
+
+
+def _compute(
+    photo: Photo, model: str, device: DeviceName, *, wanted: str | None, draw: bool, quiet: bool
+) -> tuple[np.ndarray | None, PILImage | None]:
+    """(h, w, D) raw or (h, w, 3) projected features, and the figure; None for what is not wanted."""
+    from softseg.cli.progress import follow
+    from softseg.features import extract, project
+    from softseg.progress import Stopwatch
+
+    values: np.ndarray | None = None
+    picture: PILImage | None = None
     with follow(photo.name, quiet=quiet) as progress:
         stopwatch = Stopwatch(progress)
         with stopwatch("features"):
-            values: np.ndarray = extract(photo.pixels, model=model, device=device)
-        if projected:
+            raw: np.ndarray = extract(photo.pixels, model=model, device=device)
+        if wanted == "projected":
             with stopwatch("projection"):
-                values = project(values, photo.pixels)
-    return values
+                values = project(raw, photo.pixels)
+        elif wanted == "raw":
+            values = raw
+        if draw:
+            from softseg.features import draw_figure
+
+            with stopwatch("figure"):
+                picture = draw_figure(photo.pixels, raw)
+    return values, picture
+
+
+def _save(picture: PILImage, figure: Path) -> None:
+    from softseg.images import write_atomically
+
+    write_atomically(figure, lambda file: picture.save(file, format="png"))
 
 
 def _write(values: np.ndarray, output: Path, suffix: str) -> None:

@@ -10,11 +10,12 @@ from torch.nn import functional
 
 from softseg.devices import resolve_device, to_tensor
 from softseg.errors import InputError
+from softseg.features.guided_planes import GuidedFilter
 from softseg.images import check_image
 
 # Below it a float32 covariance has too few digits: the division by the regularisation would amplify its rounding.
 _FLOAT32_REGULARIZATION = 1e-3
-_BLOCK = 16  # channels copied at a time
+_BLOCK = 16  # channels at a time on the GPU
 
 
 def guided_filter(
@@ -80,27 +81,37 @@ def check_channels(channels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def filter_planes(image: torch.Tensor, planes: torch.Tensor, radius: int, regularization: float) -> torch.Tensor:
-    """`guided_filter` on tensors: `image` (h, w, 3) float64, `planes` (D, h, w) float32, to (D, h, w) float32.
-
-    Channels go through a few at a time, on a processor singly: its planes stay in the cache, which measured five times
-    as fast as 32 channels at once, and the memory beside input and output does not grow with D.
-    """
+    """`guided_filter` on tensors: `image` (h, w, 3) float64, `planes` (D, h, w) float32, to (D, h, w) float32."""
     if radius < 1 or regularization <= 0:
         raise InputError(f"radius is {radius} and regularization {regularization}; they must be at least 1 and above 0")
-    accurate = torch.float32 if regularization >= _FLOAT32_REGULARIZATION else torch.float64
     guide = (image - image.mean((0, 1))).permute(2, 0, 1).contiguous()
+    accurate = torch.float32 if regularization >= _FLOAT32_REGULARIZATION else torch.float64
+    if planes.is_cuda:
+        return filter_on_tensors(guide, planes, radius, regularization, accurate)
+    guided = GuidedFilter(guide.numpy(), radius, regularization, np.dtype(str(accurate).removeprefix("torch.")))
+    return torch.from_numpy(guided(planes.numpy(), torch.get_num_threads()))
+
+
+def filter_on_tensors(
+    guide: torch.Tensor, planes: torch.Tensor, radius: int, regularization: float, accurate: torch.dtype
+) -> torch.Tensor:
+    """The filter as the paper has it, step by step: for the GPU, and to hold `GuidedFilter` against.
+
+    Parameters
+    ----------
+    guide : (3, h, w) float64, each colour of mean near 0.
+    planes : (D, h, w) float32.
+    accurate : the type in which the channels are filtered, a few at a time.
+    """
     count = _window_sum(torch.ones_like(guide[0]), radius)
     inverse, mean = _guide_statistics(guide, count, radius, regularization)
     guide, inverse, mean, count = (part.to(accurate) for part in (guide, inverse, mean, count.reciprocal()))
     result = torch.empty(planes.shape, dtype=torch.float32, device=planes.device)
-    at_once = _BLOCK if planes.is_cuda else 1
-    for start in range(0, planes.shape[0], _BLOCK):
-        block = planes[start : start + _BLOCK].to(accurate).contiguous()  # one pass over memory, whatever its order
-        for inside in range(0, len(block), at_once):
-            p = block[inside : inside + at_once]  # (c, h, w)
-            level = p.mean((1, 2), keepdim=True)
-            filtered = _filter(guide, p - level, inverse, mean, count, radius)
-            result[start + inside : start + inside + at_once] = filtered + level
+    at_once = _BLOCK if planes.is_cuda else 1  # on a processor one channel stays in the cache: five times as fast
+    for start in range(0, planes.shape[0], at_once):
+        p = planes[start : start + at_once].to(accurate)  # (c, h, w)
+        level = p.mean((1, 2), keepdim=True)
+        result[start : start + at_once] = _filter(guide, p - level, inverse, mean, count, radius) + level
     return result
 
 

@@ -66,12 +66,17 @@ def project(
     where = resolve_device(device)
     planes = to_tensor(values, where).permute(2, 0, 1).clamp(-settings.clip, settings.clip)
     planes = filter_planes(to_tensor(guide, where), planes, settings.radius, settings.regularization)
-    vectors = planes.flatten(1)  # (D, N)
+    components = principal_components(planes.flatten(1), dimensions)
+    return np.ascontiguousarray(components.T.reshape(*guide.shape[:2], dimensions).cpu().numpy())
+
+
+def principal_components(vectors: torch.Tensor, dimensions: int) -> torch.Tensor:
+    """(dimensions, N) principal components of the columns of `vectors` (D, N), each in [0, 1]; 0.5 where none is."""
     directions = principal_directions(vectors, dimensions)
     coordinates = directions.T.to(vectors.dtype) @ (vectors - vectors.mean(1, keepdim=True))
-    scaled = _to_unit_range(coordinates, float(vectors.abs().max()))
+    scaled = to_unit_range(coordinates, float(vectors.abs().max()))
     missing = scaled.new_full((dimensions - scaled.shape[0], scaled.shape[1]), 0.5)
-    return np.ascontiguousarray(torch.cat([scaled, missing]).T.reshape(*guide.shape[:2], dimensions).cpu().numpy())
+    return torch.cat([scaled, missing])
 
 
 def principal_directions(vectors: torch.Tensor, count: int) -> torch.Tensor:
@@ -90,8 +95,11 @@ def principal_directions(vectors: torch.Tensor, count: int) -> torch.Tensor:
     return oriented
 
 
-def _to_unit_range(coordinates: torch.Tensor, magnitude: float) -> torch.Tensor:
-    """Each row of (d, N) shifted and scaled to [0, 1]; rows that hold only rounding become 0.5."""
+def to_unit_range(coordinates: torch.Tensor, magnitude: float) -> torch.Tensor:
+    """Each row of (d, N) shifted and scaled to [0, 1]; rows that hold only rounding become 0.5.
+
+    `magnitude` is that of the largest feature.
+    """
     low, high = coordinates.amin(1, keepdim=True), coordinates.amax(1, keepdim=True)
     span = high - low
     constant = span <= max(_RELATIVE_NOISE * float(span.max()), _ABSOLUTE_NOISE * magnitude)
