@@ -42,8 +42,9 @@ def segment(
     ----------
     image : path, PIL image, or array of shape (h, w, 3), uint8, uint16 or float in [0, 1]; at least 16 x 16 pixels.
     layers : number of layers K, at least 2 and at most the number of soft segments found (about 25).
-    features : "embedded" or another name of `softseg.features.available_models`; or a precomputed map: a file (.npy,
-        .npz, .mat, .png) or an (h, w, D) array. D = 3 is used as it is, more are filtered and projected.
+    features : "embedded" or another model by its name, folder or .safetensors file (see `softseg.features.extract`); or
+        a precomputed map: a file (.npy, .npz, .mat, .png) or an (h, w, D) array. D = 3 is used as it is, more are
+        projected.
     device : where the feature network runs: "auto", "cpu" or "cuda".
     solver : "fast", or "exact" for the reference without approximations (minutes).
     grouping : "agglomerative" (nested: K + 1 layers are K layers with one split) or "kmeans" (the paper's).
@@ -220,7 +221,7 @@ def _semantic_features(
                 f"the features span [{features.min():.4g}, {features.max():.4g}]; three channels are used as they are "
                 "and must lie in [0, 1]: scale them, or pass more channels to have them projected"
             )
-    elif not is_model(source) and (isinstance(source, Path) or Path(source).suffix or Path(source).is_file()):
+    elif not is_model(source) and not Path(source).is_dir() and (isinstance(source, Path) or _names_file(source)):
         features, notes = load_features(source, shape)
         model = {"name": Path(source).name, "digest": sha256(Path(source).read_bytes()).hexdigest()}
     else:
@@ -229,3 +230,7 @@ def _semantic_features(
     if features.shape[2] != 3:
         features = project(features, pixels, settings.features.dimensions, settings.features, device)
     return features, model, notes
+
+
+def _names_file(source: str) -> bool:
+    return bool(Path(source).suffix) or Path(source).is_file()

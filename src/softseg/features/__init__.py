@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from softseg.features.figure import draw_figure
 from softseg.features.files import load_features
 from softseg.features.guided_filter import guided_filter
 from softseg.features.projection import project
 from softseg.features.registry import available_models, extract, is_model, model_digest
 
-__all__ = ["available_models", "extract", "guided_filter", "is_model", "load_features", "model_digest", "project"]
+__all__ = [
+    "available_models",
+    "draw_figure",
+    "extract",
+    "guided_filter",
+    "is_model",
+    "load_features",
+    "model_digest",
+    "project",
+]

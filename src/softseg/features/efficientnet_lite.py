@@ -1,4 +1,4 @@
-"""EfficientNet-Lite2 as a frozen trunk: its convolutions, and the loading of its ImageNet weights."""
+"""EfficientNet-Lite2 as a trunk, frozen or trained further: its convolutions, and its ImageNet weights."""
 
 from __future__ import annotations
 

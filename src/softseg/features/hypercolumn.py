@@ -45,28 +45,57 @@ def hypercolumn(
     h, w, _ = image.shape
     with torch.inference_mode():
         outputs = {
-            scale: network(_resized(image, stride, longest_side * scale)) for scale in {tap.scale for tap in taps}
+            scale: network(fit_to_stride(image, stride, longest_side * scale)) for scale in {tap.scale for tap in taps}
         }
-        parts = [_reduced(outputs[tap.scale][tap.stage][0].float(), tap) for tap in taps]
-        columns = torch.cat(
-            [functional.interpolate(part[None], (h, w), mode="bilinear", align_corners=True)[0] for part in parts]
-        )
+        parts = []
+        for tap in taps:
+            seen = fitting_size((h, w), stride, longest_side * tap.scale)
+            parts.append(to_photo(_reduced(outputs[tap.scale][tap.stage][0].float(), tap)[None], seen, (h, w))[0])
+        columns = torch.cat(parts)
         columns -= columns.mean((1, 2), keepdim=True)
         deviation = columns.square().mean(dtype=torch.float64).sqrt()
         return columns / deviation.clamp_min(torch.finfo(torch.float32).tiny).float()
 
 
-def _resized(image: torch.Tensor, stride: int, longest_side: float) -> torch.Tensor:
-    """(1, 3, y, x) photo as the network sees it: about `longest_side` large, but at most doubled."""
+def fitting_size(size: tuple[int, int], stride: int, longest_side: float) -> tuple[int, int]:
+    """The size at which the network sees a photo: sides that are multiples of `stride` plus 1, at most doubled."""
+    factor = min(_LARGEST_FACTOR, longest_side / max(size))
+    y, x = (max(1, round(side * factor / stride)) * stride + 1 for side in size)
+    return y, x
+
+
+def fit_to_stride(image: torch.Tensor, stride: int, longest_side: float) -> torch.Tensor:
+    """(1, 3, y, x) photo (h, w, 3) as the network sees it, of `fitting_size`."""
     h, w, _ = image.shape
-    factor = min(_LARGEST_FACTOR, longest_side / max(h, w))
-    size = [max(1, round(side * factor / stride)) * stride + 1 for side in (h, w)]
+    size = fitting_size((h, w), stride, longest_side)
     planes = image.permute(2, 0, 1)[None].float()
-    # PyTorch does not antialias with aligned corners, hence first to the size and then, where it grows, to the corners.
-    if size[0] < h or size[1] < w:
+    # PyTorch does not antialias with aligned corners: only where the photo grows do its corners stay on corners.
+    if _is_reduced((h, w), size):
         planes = functional.interpolate(planes, size, mode="bilinear", antialias=True)
-    planes = functional.interpolate(planes, size, mode="bilinear", align_corners=True)
+    else:
+        planes = functional.interpolate(planes, size, mode="bilinear", align_corners=True)
     return planes.contiguous(memory_format=torch.channels_last)
+
+
+def to_photo(planes: torch.Tensor, seen: tuple[int, int], size: tuple[int, int]) -> torch.Tensor:
+    """(1, c, h, w) vectors of the photo from those of the network, (1, c, y, x): the way back of `fit_to_stride`.
+
+    The corner vectors belong to the corner pixels of what the network has `seen`; the pixel i of that, in a photo that
+    was reduced, is at (i + 1/2) h / seen - 1/2.
+    """
+    if not _is_reduced(size, seen):
+        return functional.interpolate(planes, size, mode="bilinear", align_corners=True)
+    axes = []
+    for length, side in zip(size, seen, strict=True):
+        position = (torch.arange(length, dtype=torch.float64, device=planes.device) + 0.5) * (side / length) - 0.5
+        axes.append((2 * position / (side - 1) - 1).to(planes.dtype))
+    y, x = torch.meshgrid(*axes, indexing="ij")
+    grid = torch.stack([x, y], 2)[None]
+    return functional.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def _is_reduced(size: tuple[int, int], seen: tuple[int, int]) -> bool:
+    return seen[0] < size[0] or seen[1] < size[1]
 
 
 def _reduced(output: torch.Tensor, tap: Tap) -> torch.Tensor:
