@@ -23,7 +23,7 @@ settings = softseg.Settings.for_solver("fast", seed=0)
 photo = load_photo(Path(__file__).parent / "coffee.jpg")
 image = photo.pixels  # (h, w, 3) in [0, 1]
 
-# 1. What every pixel means: 48 channels of a network, three after filtering and principal components.
+# 1. What every pixel means: 64 channels of a network, three after filtering and principal components.
 raw = extract(image, device=settings.device)
 features = project(raw, image, settings=settings.features, device=settings.device)
 print(f"features        {raw.shape} -> {features.shape}")

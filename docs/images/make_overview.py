@@ -12,7 +12,7 @@ import softseg
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent.parent / "examples"
 ROWS = (  # photo, number of layers, and which of them are shown
-    ("astronaut", 5, (4, 2, 1)),
+    ("astronaut", 5, (3, 1, 2)),
     ("chelsea", 3, (1, 0, 2)),
     ("coffee", 5, (0, 3, 4)),
 )
