@@ -38,7 +38,13 @@ def compare(path: Path, pixels: int, unknowns: list[int]) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     grouped, _ = group(exact.segments, exact.features, LAYERS)
     reference = relax(exact, grouped)
-    row: dict[str, Any] = {"photo": path.name, "size": list(image.size), "exact_seconds": round(seconds, 1), "fast": []}
+    row: dict[str, Any] = {
+        "photo": path.name,
+        "size": list(image.size),
+        "features": exact.model["name"],
+        "exact_seconds": round(seconds, 1),
+        "fast": [],
+    }
     for count in unknowns:
         settings = Settings.for_solver("fast")
         settings = replace(settings, spectrum=replace(settings.spectrum, coarse_unknowns=count))
