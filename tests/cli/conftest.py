@@ -55,16 +55,22 @@ class FakeFeatures(ModuleType):
     def __init__(self) -> None:
         super().__init__("softseg.features")
         self.calls: list[tuple[str, str]] = []
+        self.projected_on: list[str] = []
 
     def extract(self, pixels: np.ndarray, model: str = "embedded", device: str = "auto") -> np.ndarray:
         self.calls.append((model, device))
         return np.repeat(pixels, 4, axis=2).astype(np.float32)
 
-    def project(self, features: np.ndarray, image: np.ndarray) -> np.ndarray:
+    def project(self, features: np.ndarray, image: np.ndarray, device: str = "cpu") -> np.ndarray:
+        self.projected_on.append(device)
         return features[:, :, ::4].astype(np.float64)
 
-    def draw_figure(self, image: np.ndarray, features: np.ndarray) -> Image.Image:
+    def draw_figure(
+        self, image: np.ndarray, features: np.ndarray, *, projected: np.ndarray | None, device: str
+    ) -> Image.Image:
         assert features.shape == (*image.shape[:2], 12)  # raw, whatever else was asked for
+        if projected is None:
+            self.project(features, image, device=device)
         return Image.new("RGB", (80, 60), "white")
 
     def available_models(self) -> list[tuple[str, str, str]]:

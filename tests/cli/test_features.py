@@ -33,6 +33,7 @@ def test_formats(
     output = tmp_path / f"f{suffix}"
     run = softseg("features", photo, "-o", output, "--model", "hub", "--device", "cpu", *([option] if option else []))
     assert (run.exit_code, run.exception) == (0, None)
+    assert feature_models.projected_on == (["cpu"] if depth == 3 else [])
     assert read(output if suffix.islower() else output.rename(tmp_path / "f.npy")).shape == (20, 40, depth)
     assert feature_models.calls == [("hub", "cpu")]
     assert run.stdout == f"{photo} -> {output}: features of shape (20, 40, {depth})\n"
@@ -91,7 +92,7 @@ def test_a_figure_beside_the_features(
     assert run.exit_code == 0
     assert read(tmp_path / "f.npy").shape == (20, 40, 12 if option == "--raw" else 3)
     assert (tmp_path / "fig.png").is_file()
-    assert len(feature_models.calls) == 1
+    assert len(feature_models.calls) == len(feature_models.projected_on) == 1
 
 
 @pytest.mark.parametrize(

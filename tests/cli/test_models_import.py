@@ -75,6 +75,10 @@ def test_bad_requests(run: Run, imports: list[Path], tmp_path: Path) -> None:
     done = run("m.index", "-o", tmp_path / "missing" / "seed.safetensors")
     assert done.exit_code == 1
     assert "missing is not a folder; create it first" in done.stderr
+    (tmp_path / "folder.safetensors").mkdir()
+    done = run("m.index", "-o", tmp_path / "folder.safetensors", "--overwrite")
+    assert done.exit_code == 1
+    assert "is a folder, expected a file" in done.stderr
     assert imports == []
 
 

@@ -117,3 +117,17 @@ def test_wrong_usage(softseg: Run, tmp_path: Path) -> None:
     assert softseg("train", "-o", tmp_path).exit_code == 2
     assert softseg("train", "--data", "folder:x").exit_code == 2
     assert softseg("train", "--data", "folder:x", "-o", tmp_path, "--devices", "0").exit_code == 2
+
+
+def test_the_help_names_every_kind_of_data_and_every_recipe() -> None:
+    """They are written out in the help, so that it does not have to load what trains."""
+    import importlib
+    import inspect
+
+    from softseg.training import open as sources
+    from softseg.training.recipes import RECIPES
+
+    train = importlib.import_module("softseg.cli.train")
+    assert ", ".join(sources.KINDS) == train.KINDS
+    assert set(RECIPES) == {"seed", "embedded"}
+    assert 'metavar="seed|embedded"' in inspect.getsource(train)

@@ -77,7 +77,8 @@ def features(
             photos = _open(folder, split)
             options: dict[str, Any] = {"device": device, "pairs": pairs, "seed": seed, "jobs": jobs}
             report = _run(photos, model, options, quiet=quiet)
-            typer.echo(_table(report))
+            if len(report.failures) < len(report.photos):
+                typer.echo(_table(report))
             if output is not None:
                 _write(report, output, folder, split)
             for photo in report.failures:

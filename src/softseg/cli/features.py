@@ -129,7 +129,7 @@ def _compute(
     from softseg.features import extract, project
     from softseg.progress import Stopwatch
 
-    values: np.ndarray | None = None
+    projected: np.ndarray | None = None
     picture: PILImage | None = None
     with follow(photo.name, quiet=quiet) as progress:
         stopwatch = Stopwatch(progress)
@@ -137,15 +137,13 @@ def _compute(
             raw: np.ndarray = extract(photo.pixels, model=model, device=device)
         if wanted == "projected":
             with stopwatch("projection"):
-                values = project(raw, photo.pixels)
-        elif wanted == "raw":
-            values = raw
+                projected = project(raw, photo.pixels, device=device)
         if draw:
             from softseg.features import draw_figure
 
             with stopwatch("figure"):
-                picture = draw_figure(photo.pixels, raw)
-    return values, picture
+                picture = draw_figure(photo.pixels, raw, projected=projected, device=device)
+    return raw if wanted == "raw" else projected, picture
 
 
 def _save(picture: PILImage, figure: Path) -> None:

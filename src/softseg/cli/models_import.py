@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softseg.cli.failures import INTERRUPTED, Failures
-from softseg.errors import OutputError
+from softseg.cli.outputs import check_output
 
 if TYPE_CHECKING:
     from softseg.features.checkpoints import ImportReport
@@ -52,18 +52,13 @@ def import_command(
 def _destination(output: Path | None, overwrite: bool) -> Path:
     """Where to write; found out before the reading that it can be."""
     if output is None:
-        from softseg.features.store import home
+        from softseg.features.models import target
         from softseg.files import output_errors
 
-        output = home() / "models" / "seed.safetensors"
+        output = target("seed.safetensors")
         with output_errors(output):
             output.parent.mkdir(parents=True, exist_ok=True)
-    if not output.absolute().parent.is_dir():
-        raise OutputError(f"{output} cannot be written: {output.parent} is not a folder; create it first")
-    if output.exists() and not overwrite:
-        raise OutputError(
-            f"{output} exists already: nothing was written; choose another name, or replace it with --overwrite"
-        )
+    check_output(output, overwrite)
     return output
 
 

@@ -148,6 +148,7 @@ def score_features(
     annotations: Sequence[np.ndarray],
     pairs: int = 20_000,
     seed: int = 0,
+    device: DeviceName = "cpu",
 ) -> Scores:
     """The scores of one photo.
 
@@ -156,6 +157,7 @@ def score_features(
     image : (h, w, 3) floats in [0, 1].
     features : (h, w, D) raw features.
     annotations : (h, w) integers, by one or more people; the first is the truth. Negative: no region.
+    device : of the projection.
 
     Raises
     ------
@@ -174,7 +176,7 @@ def score_features(
             raise InputError(
                 f"labels of shape {labels.shape} came with a photo of {image.shape[:2]}; pass its own labels"
             )
-    maps = {"colors": image, "raw": features, "projected": project(features, image)}
+    maps = {"colors": image, "raw": features, "projected": project(features, image, device=device)}
     points = {way: np.ascontiguousarray(values).reshape(truth.size, -1) for way, values in maps.items()}
     scores: Scores = {way: {} for way in WAYS if way in maps or others}
     for draw, options in DRAWS.items():
@@ -211,7 +213,7 @@ class _Task:
             people = self.photos.annotations(i) if hasattr(self.photos, "annotations") else []
             features = extract(image, self.model, self.device)
             return PhotoScore(
-                name, score_features(image, features, [sample.labels, *people[1:]], self.pairs, self.seed)
+                name, score_features(image, features, [sample.labels, *people[1:]], self.pairs, self.seed, self.device)
             )
         except InputError as error:
             return PhotoScore(name, failure=str(error))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from softseg.layers.report import versions
 
 _PACKAGES = ("softseg", "torch", "numpy", "scipy", "scikit-image")
 
@@ -24,8 +25,7 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": round(_memory() / 2**30, 1),
         "system": platform.system(),
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in _PACKAGES},
+        **versions(_PACKAGES),
     }
 
 

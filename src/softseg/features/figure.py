@@ -23,7 +23,9 @@ _SHAPES = ((1, 4), (2, 2), (4, 1))  # rows and columns
 _ASPECT = 1.5  # width to height of a page or screen, which the whole should come near
 
 
-def draw_figure(image: np.ndarray, features: np.ndarray, seed: int = 0) -> PILImage:
+def draw_figure(
+    image: np.ndarray, features: np.ndarray, seed: int = 0, projected: np.ndarray | None = None, device: str = "cpu"
+) -> PILImage:
     """Draw (a) the photo, (b) a random projection of its features, (c) their PCA, (d) guided filter and PCA, labelled.
 
     Parameters
@@ -31,6 +33,8 @@ def draw_figure(image: np.ndarray, features: np.ndarray, seed: int = 0) -> PILIm
     image : (h, w, 3) float array in [0, 1].
     features : (h, w, D) array of finite numbers, of about unit variance.
     seed : of the random projection.
+    projected : (h, w, 3), what `project` makes of the features, where it is known already; None: computed.
+    device : "cpu", "cuda" or "auto", for that computation.
 
     Returns
     -------
@@ -53,7 +57,7 @@ def draw_figure(image: np.ndarray, features: np.ndarray, seed: int = 0) -> PILIm
     """
     from PIL import Image
 
-    sheets = [_to_size(panel) for panel in panels(image, features, seed)]
+    sheets = [_to_size(panel) for panel in panels(image, features, seed, projected, device)]
     width, height = sheets[0].size
     margin = max(8, max(width, height) // 64)
     font = _font(_LABELS, max(width, _SHORTEST))
@@ -67,7 +71,9 @@ def draw_figure(image: np.ndarray, features: np.ndarray, seed: int = 0) -> PILIm
     return page
 
 
-def panels(image: np.ndarray, features: np.ndarray, seed: int = 0) -> list[np.ndarray]:
+def panels(
+    image: np.ndarray, features: np.ndarray, seed: int = 0, projected: np.ndarray | None = None, device: str = "cpu"
+) -> list[np.ndarray]:
     """The four panels of the figure, each (h, w, 3) in [0, 1]; parameters and errors as in `draw_figure`.
 
     Examples
@@ -85,7 +91,9 @@ def panels(image: np.ndarray, features: np.ndarray, seed: int = 0) -> list[np.nd
     largest = float(vectors.abs().max())
     chance = to_unit_range(directions @ (vectors - vectors.mean(1, keepdim=True)), largest)
     main = principal_components(vectors, 3)
-    return [photo, *(plane.T.reshape(*shape, 3).numpy() for plane in (chance, main)), project(features, photo)]
+    if projected is None:
+        projected = project(features, photo, device=device)
+    return [photo, *(plane.T.reshape(*shape, 3).numpy() for plane in (chance, main)), projected]
 
 
 def _to_size(panel: np.ndarray) -> PILImage:

@@ -44,12 +44,11 @@ def hypercolumn(
     """
     h, w, _ = image.shape
     with torch.inference_mode():
-        outputs = {
-            scale: network(fit_to_stride(image, stride, longest_side * scale)) for scale in {tap.scale for tap in taps}
-        }
+        photos = {tap.scale: fit_to_stride(image, stride, longest_side * tap.scale) for tap in taps}
+        outputs = {scale: network(photo) for scale, photo in photos.items()}
         parts = []
         for tap in taps:
-            seen = fitting_size((h, w), stride, longest_side * tap.scale)
+            seen = (photos[tap.scale].shape[2], photos[tap.scale].shape[3])
             parts.append(to_photo(_reduced(outputs[tap.scale][tap.stage][0].float(), tap)[None], seen, (h, w))[0])
         columns = torch.cat(parts)
         columns -= columns.mean((1, 2), keepdim=True)

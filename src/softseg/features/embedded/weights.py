@@ -44,7 +44,7 @@ def load_network(path: Path) -> EmbeddedNetwork:
     with torch.device("meta"):  # no time is spent on random weights that are replaced at once
         network = EmbeddedNetwork()
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    wrong = [name for name in expected.keys() | state.keys() if expected.get(name) != shape_of(state.get(name))]
+    wrong = [name for name in expected.keys() | state.keys() if expected.get(name) != _shape_of(state.get(name))]
     if wrong:
         raise ModelError(f"{path} does not fit the embedded network: {', '.join(sorted(wrong)[:5])}; {_repair(path)}")
     network.load_state_dict(state, assign=True)
@@ -56,6 +56,6 @@ def _repair(path: Path) -> str:
     return REPAIR if path == weights_path() else "copy it again, or train it again"
 
 
-def shape_of(value: torch.Tensor | None) -> tuple[int, ...] | None:
+def _shape_of(value: torch.Tensor | None) -> tuple[int, ...] | None:
     """None for a tensor that is not there."""
     return None if value is None else tuple(value.shape)
