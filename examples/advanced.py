@@ -43,7 +43,7 @@ segments = fit_segments(basis, start, settings.constrained, seed=settings.seed)
 print(f"soft segments   {len(segments)}")
 
 # 5. Segments that mean the same are added up, and the layers are sharpened pixel by pixel.
-grouped, cluster = group(segments, features, layers=5)
+grouped, cluster = group(segments, features, layers=5, image=image, settings=settings.grouping)
 alphas = relaxed_sparsification(grouped, graph, image, settings.relaxed)
 alphas = alphas[np.argsort(-alphas.mean(axis=(1, 2), dtype=np.float64), kind="stable")]
 print(f"layers          {alphas.shape}, made of {np.bincount(cluster)} segments")

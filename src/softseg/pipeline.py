@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,7 +18,7 @@ from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_
 from softseg.images import Photo, check_map, load_photo
 from softseg.layers import SoftSegments
 from softseg.progress import Progress, Stopwatch
-from softseg.segments import group, initial_clusters
+from softseg.segments import group, initial_clusters, segment_tree
 from softseg.segments.constrained import fit_segments
 from softseg.segments.relaxed import project_to_simplex, relax
 from softseg.settings import DeviceName, Grouping, Settings, Solver
@@ -26,7 +27,7 @@ from softseg.spectrum import eigenbasis
 
 def segment(
     image: Any,
-    layers: int = 5,
+    layers: int | Literal["auto"] = 5,
     *,
     features: str | Path | np.ndarray = "embedded",
     device: DeviceName = "auto",
@@ -41,7 +42,8 @@ def segment(
     Parameters
     ----------
     image : path, PIL image, or array of shape (h, w, 3), uint8, uint16 or float in [0, 1]; at least 16 x 16 pixels.
-    layers : number of layers K, at least 2 and at most the number of soft segments found (about 25).
+    layers : number of layers K, at least 2 and at most the number of soft segments found (about 25); or "auto": as
+        many, from 2 to 12, as the photo has parts that differ clearly.
     features : "embedded" or another model by its name, folder or .safetensors file (see `softseg.features.extract`); or
         a precomputed map: a file (.npy, .npz, .mat, .png) or an (h, w, D) array. D = 3 is used as it is, more are
         projected.
@@ -150,7 +152,11 @@ class Decomposition:
     statistics: dict[str, Any]
 
     def layers(
-        self, count: int = 5, *, grouping: Grouping = "agglomerative", progress: Progress | None = None
+        self,
+        count: int | Literal["auto"] = 5,
+        *,
+        grouping: Grouping = "agglomerative",
+        progress: Progress | None = None,
     ) -> SoftSegments:
         """`count` layers: soft segments that mean the same added up, then sharpened at every pixel.
 
@@ -164,6 +170,8 @@ class Decomposition:
                 f"{self.photo.name} did not come apart: all of it is one soft segment, because its features are the "
                 "same everywhere. Choose another photo, or other features"
             )
+        if count == "auto":
+            count = self.natural_count
         if count > len(self.segments):
             raise InputError(
                 f"{count} layers were asked for, but {self.photo.name} came apart into {len(self.segments)} soft "
@@ -171,7 +179,7 @@ class Decomposition:
             )
         stage = Stopwatch(progress)
         with stage("grouping"):
-            grouped, _ = group(self.segments, self.features, count, grouping, seed=self.settings.seed)
+            grouped = self.grouped(count, grouping)
         with stage("relaxed sparsification"):
             relaxed = relax(grouped, self.laplacian, self.photo.pixels, self.settings.relaxed)
             projected = project_to_simplex(relaxed.alphas)
@@ -196,11 +204,24 @@ class Decomposition:
             name=self.photo.name,
         )
 
+    def grouped(self, count: int, grouping: Grouping = "agglomerative") -> np.ndarray:
+        """(count, N) sums of soft segments that mean the same: the layers before they are sharpened."""
+        options: dict[str, Any] = {"image": self.photo.pixels, "settings": self.settings.grouping}
+        return group(self.segments, self.features, count, grouping, seed=self.settings.seed, **options)[0]
 
-def _check_layers(count: int, grouping: Grouping) -> None:
+    @cached_property
+    def natural_count(self) -> int:
+        """The number of layers that "auto" means: merges end before the first that would join what differs clearly."""
+        settings = self.settings.grouping
+        tree = segment_tree(self.segments, self.features, self.photo.pixels, settings)
+        most = min(settings.automatic_most, len(self.segments))
+        return max(2, min(tree.clusters_apart(settings.automatic_cost), most))
+
+
+def _check_layers(count: int | str, grouping: Grouping) -> None:
     """What can be said of the request before the long part of the work."""
-    if not isinstance(count, int | np.integer) or count < 2:
-        raise InputError(f"{count!r} layers were asked for: choose a whole number from 2")
+    if count != "auto" and (not isinstance(count, int | np.integer) or count < 2):
+        raise InputError(f"{count!r} layers were asked for: choose a whole number from 2, or 'auto'")
     if grouping not in get_args(Grouping):
         raise InputError(f"the grouping is {grouping!r}; choose one of: {', '.join(get_args(Grouping))}")
 

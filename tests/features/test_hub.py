@@ -213,11 +213,11 @@ def test_settings_cannot_name_code_of_the_hub(key: str, tmp_path: Path, monkeypa
 def test_settings_of_a_part_cannot_name_code_of_the_hub(tmp_path: Path) -> None:
     import transformers
 
-    from softseg.features.backbones import _without_foreign_kernels
+    from softseg.features.backbones import without_foreign_kernels
 
     parts = {"text_config": {"_attn_implementation": "evil/kernel"}, "vision_config": {"attn_implementation": "a/b"}}
     config = transformers.CLIPConfig(**parts, _attn_implementation={"vision_config": "evil/kernel"})
-    clean = _without_foreign_kernels(config)
+    clean = without_foreign_kernels(config)
     assert [c._attn_implementation for c in (clean, clean.text_config, clean.vision_config)] == [None] * 3
 
 

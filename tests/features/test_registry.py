@@ -104,12 +104,12 @@ def test_a_changed_model_is_loaded_again(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_damaged_weights_are_refused_before_they_are_used(home: Path, tiny: Path) -> None:
-    from softseg.features.repositories import _listed, _put_in_place
+    from softseg.features.repositories import _listed, put_in_place
 
     partial = home / "models" / "hub" / "a--b.part"
     shutil.copytree(tiny, partial)
     files = _listed(partial, ["config.json", "model.safetensors"])
-    _put_in_place(partial, home / "models" / "hub" / "a--b", {"licence": "mit", "files": files})
+    put_in_place(partial, home / "models" / "hub" / "a--b", {"licence": "mit", "files": files})
     model = find_model("hub:a/b")
     assert model.terms == "mit"
     assert check_weights(model)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from softseg.cli.evaluate_alpha import alpha
+from softseg.cli.evaluate_boundaries import boundaries
+from softseg.cli.evaluate_regions import regions
+from softseg.cli.evaluate_synthetic import synthetic
 from softseg.cli.failures import INTERRUPTED, Failures
+from softseg.cli.labelled import LAYOUTS, Split, open_photos
 from softseg.cli.outputs import check_output
+from softseg.cli.reports import following, number, write_report
 from softseg.settings import DeviceName
 
 if TYPE_CHECKING:
     from softseg.evaluation.feature_score import FeatureReport, PhotoScore
     from softseg.training.datasets import LabelledPhotos
-
-Split = Literal["all", "train", "val"]
 
 evaluate = typer.Typer(
     name="evaluate",
@@ -35,17 +36,15 @@ def _verbs() -> None:
     """Measure how good the results are, against what people have drawn."""
 
 
+evaluate.command("alpha")(alpha)
+evaluate.command("synthetic")(synthetic)
+evaluate.command("regions")(regions)
+evaluate.command("boundaries")(boundaries)
+
+
 @evaluate.command("features")
 def features(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DIR",
-            show_default=False,
-            help="Photos with label maps: NAME.jpg with NAME.mat (BSDS 500), NAME/image.png with NAME/labels.png, "
-            "images/NAME.jpg with labels/NAME.png, or NAME.jpg with NAME.png.",
-        ),
-    ],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help=LAYOUTS)],
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="JSON", show_default=False, help="Every photo's scores, as a file."),
@@ -74,13 +73,13 @@ def features(
         with failures.caught(folder):
             if output is not None:
                 check_output(output, overwrite)
-            photos = _open(folder, split)
+            photos = open_photos(folder, split)
             options: dict[str, Any] = {"device": device, "pairs": pairs, "seed": seed, "jobs": jobs}
             report = _run(photos, model, options, quiet=quiet)
             if len(report.failures) < len(report.photos):
                 typer.echo(_table(report))
             if output is not None:
-                _write(report, output, folder, split)
+                write_report(output, folder, {"split": split} | report.as_dict())
             for photo in report.failures:
                 failures.name(Path(photo.name), photo.failure)
     except KeyboardInterrupt:
@@ -89,45 +88,16 @@ def features(
     failures.exit()
 
 
-def _open(folder: Path, part: Split) -> LabelledPhotos:
-    """The data in whichever layout the folder has."""
-    from softseg.training.datasets import Bsds, Folder, split
-
-    photos = Bsds(folder) if any(folder.glob("*.mat")) else Folder(folder)
-    return photos if part == "all" else split(photos, validation=part == "val")
-
-
 def _run(photos: LabelledPhotos, model: str, options: dict[str, Any], *, quiet: bool) -> FeatureReport:
     from softseg.evaluation import evaluate_features
 
-    with _following(len(photos.names), quiet=quiet) as tell:
+    with following(len(photos.names), _line, quiet=quiet) as tell:
         return evaluate_features(photos, model, tell=tell, **options)
 
 
-@contextmanager
-def _following(count: int, *, quiet: bool) -> Iterator[Callable[[PhotoScore], None] | None]:
-    """A bar with the time left on a terminal, a line for each photo otherwise, nothing if `quiet`."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if quiet:
-        yield None
-    elif console.is_terminal:
-        columns = TextColumn("photos"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task("photos", total=count)
-            yield lambda photo: bar.advance(task)
-    else:
-        done = 0
-
-        def line(photo: PhotoScore) -> None:
-            nonlocal done
-            done += 1
-            values = ", ".join(f"{way} {_number(draws['random'])}" for way, draws in photo.scores.items())
-            typer.echo(f"{done}/{count} {photo.name}: {values or 'failed'}", err=True)
-
-        yield line
+def _line(photo: PhotoScore) -> str:
+    values = ", ".join(f"{way} {number(draws['random'])}" for way, draws in photo.scores.items())
+    return f"{photo.name}: {values or 'failed'}"
 
 
 def _table(report: FeatureReport) -> str:
@@ -137,18 +107,5 @@ def _table(report: FeatureReport) -> str:
     lines.append(f"{'':<12}" + "".join(f"{draw:>8}" for draw in report.mean["raw"]))
     for way, draws in report.mean.items():
         if not all(math.isnan(value) for value in draws.values()):
-            lines.append(f"{way:<12}" + "".join(f"{_number(value):>8}" for value in draws.values()))
+            lines.append(f"{way:<12}" + "".join(f"{number(value):>8}" for value in draws.values()))
     return "\n".join(lines)
-
-
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
-
-
-def _write(report: FeatureReport, output: Path, folder: Path, split: Split) -> None:
-    from softseg.evaluation import machine
-    from softseg.files import write_atomically
-
-    data = "/".join(folder.resolve().parts[-2:])  # enough to know it by, without where it lies on this machine
-    contents = {"machine": machine(), "data": data, "split": split} | report.as_dict()
-    write_atomically(output, lambda file: file.write((json.dumps(contents, indent=1) + "\n").encode()))

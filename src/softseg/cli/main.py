@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from softseg.cli.compare import compare
 from softseg.cli.evaluate import evaluate
 from softseg.cli.features import features
 from softseg.cli.info import info
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command("segment")(segment)
 app.command("features")(features)
+app.command("compare")(compare)
 app.command("train")(train)
 app.add_typer(evaluate)
 app.add_typer(models)

@@ -1,4 +1,4 @@
-"""`softseg models`: which feature models there are, fetching them, and checking what was fetched."""
+"""`softseg models`: which models there are by name, fetching their weights, and checking what was fetched."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from softseg.cli.failures import INTERRUPTED, Failures
 from softseg.cli.models_import import import_command
 
 if TYPE_CHECKING:
-    from softseg.features.models import Model
+    from softseg.features.models import Weights
 
 _WIDE = 240  # columns where the list does not go to a terminal: no line is broken
 
 models = typer.Typer(
     name="models",
-    help="List feature models, fetch them, check them, and import the weights of the paper's network.",
+    help="List the models of features and comparisons, fetch them, check them, and import the paper's weights.",
     invoke_without_command=True,
     add_completion=False,
     context_settings={"default_map": {"help": False}},  # as in cli/main.py
@@ -28,26 +28,27 @@ models.command("import")(import_command)
 
 @models.callback()
 def _list_by_default(context: typer.Context) -> None:
-    """List feature models, fetch them, check them, and import the weights of the paper's network."""
+    """List the models of features and comparisons, fetch them, check them, and import the paper's weights."""
     if context.invoked_subcommand is None:
         list_models(debug=False)
 
 
 @models.command("list")
 def list_models(debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False) -> None:
-    """Print every feature model: its name, what it is, its terms, its size, and where it is or how to get it."""
+    """Print every model: its name, what it is, its terms, its size, and where it is or how to get it.
+
+    Models of features first, then the networks that `softseg compare` compares with.
+    """
     failures = Failures(debug)
     with failures.caught():
         from rich.console import Console
         from rich.table import Table
 
-        from softseg.features.registry import known_models
-
         table = Table(box=None, pad_edge=False)
         for title in ("name", "size", "terms"):
             table.add_column(title, no_wrap=True)
         table.add_column("what it is; where it is, or how to get it", overflow="fold")
-        for model in known_models():
+        for model in _known():
             path = model.locate()
             size = f"{_megabytes(path)} MB" if path else f"{model.megabytes} MB" if model.megabytes else "?"
             about = f"{model.description}\n{path or model.remedy}"
@@ -81,14 +82,14 @@ def fetch(
     failures = Failures(debug)
     try:
         with failures.caught():
-            from softseg.features.registry import fetch_model, find_model
+            from softseg.features.registry import fetch_model
 
-            model = find_model(name)
+            model = _find(name)
             there = model.locate() is not None and not force
             path = fetch_model(model, force=force, bars=not quiet)
             if not quiet:
                 typer.echo(f"{name} {'is there already' if there else 'fetched'}: {path}, {_megabytes(path)} MB")
-                typer.echo(f"terms: {find_model(name).terms}")
+                typer.echo(f"terms: {_find(name).terms}")
     except KeyboardInterrupt:
         typer.echo("interrupted: the same command goes on where it ended", err=True)
         raise typer.Exit(INTERRUPTED) from None
@@ -116,11 +117,24 @@ def verify(
     failures.exit()
 
 
-def _chosen(name: str | None, failures: Failures) -> list[Model]:
+def _chosen(name: str | None, failures: Failures) -> list[Weights]:
     """The model of that name; or without one, all that are there."""
-    found: list[Model] = []
+    found: list[Weights] = []
     with failures.caught():
-        from softseg.features.registry import find_model, known_models
-
-        found = [model for model in known_models() if model.locate()] if name is None else [find_model(name)]
+        found = [model for model in _known() if model.locate()] if name is None else [_find(name)]
     return found
+
+
+def _known() -> list[Weights]:
+    """The feature models, then what the networks of the comparison need."""
+    from softseg.baselines.weights import known_weights
+    from softseg.features.registry import known_models
+
+    return [*known_models(), *known_weights()]
+
+
+def _find(name: str) -> Weights:
+    from softseg.baselines.weights import named_weights
+    from softseg.features.registry import find_model
+
+    return named_weights(name) or find_model(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -40,7 +40,10 @@ def segment(
             "image (.npy, .npz, .mat, .png, .tif).",
         ),
     ] = "embedded",
-    layers: Annotated[int, typer.Option(min=2, metavar="N", help="How many layers, from 2.")] = 5,
+    layers: Annotated[
+        str,
+        typer.Option(metavar="N|auto", help="How many layers, from 2; auto: as many as the photo has parts, up to 12."),
+    ] = "5",
     device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = "auto",
     solver: Annotated[Solver, typer.Option(help="Fast, or the exact method as a reference.")] = "fast",
     grouping: Annotated[Grouping, typer.Option(help="How segments are joined into layers.")] = "agglomerative",
@@ -58,7 +61,7 @@ def segment(
 
     failures = Failures(debug)
     options = {
-        "layers": layers,
+        "layers": _count(layers),
         "features": features,
         "device": device,
         "solver": solver,
@@ -81,6 +84,14 @@ def segment(
     if not quiet and len(jobs) > 1:
         typer.echo(f"{done} of {len(jobs)} images done, results in {output}")
     failures.exit()
+
+
+def _count(layers: str) -> int | Literal["auto"]:
+    if layers == "auto":
+        return "auto"
+    if not layers.isdecimal() or int(layers) < 2:
+        raise typer.BadParameter(f"{layers!r} is not a number from 2, and not auto", param_hint="--layers")
+    return int(layers)
 
 
 def _check_features(features: str, images: int) -> None:

@@ -18,17 +18,15 @@ regions' borders count; *far*, all others, where meaning counts. All ways of mea
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
-import torch
 
 from softseg.devices import resolve_device
 from softseg.errors import InputError
+from softseg.evaluation.parallel import results
 from softseg.features import extract, model_digest, project
 from softseg.settings import DeviceName
 from softseg.training.datasets import LabelledPhotos
@@ -135,7 +133,7 @@ def evaluate_features(
     task = _Task(photos, model, device, pairs, seed)
     digest = model_digest(model)
     found: dict[int, PhotoScore] = {}
-    for i, score in _results(task, min(jobs, len(photos.names))):
+    for i, score in results(task, len(photos.names), jobs):
         found[i] = score
         if tell is not None:
             tell(score)
@@ -217,23 +215,6 @@ class _Task:
             )
         except InputError as error:
             return PhotoScore(name, failure=str(error))
-
-
-def _results(task: _Task, jobs: int) -> Iterator[tuple[int, PhotoScore]]:
-    """(i, score) of every photo, as they come."""
-    count = len(task.photos.names)
-    if jobs == 1:
-        yield from ((i, task(i)) for i in range(count))
-        return
-    threads = max(1, torch.get_num_threads() // jobs)
-    # Spawned, not forked: a fork of a process that has used several threads may hang.
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (threads,))
-    try:
-        waiting = {pool.submit(task, i): i for i in range(count)}
-        for done in as_completed(waiting):
-            yield waiting[done], done.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _mean(values: Sequence[float]) -> float:

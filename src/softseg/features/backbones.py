@@ -46,13 +46,13 @@ def load_backbone(folder: Path, device: torch.device) -> Backbone:
     ------
     ModelError : damaged or incomplete, no safetensors, not a model of images or of patches, or the library is missing.
     """
-    settings = _json(folder / "config.json")
+    settings = read_settings(folder / "config.json")
     if not any(folder.glob("*.safetensors")):
         raise ModelError(
             f"{folder} holds no weights in the safetensors format, the only one that is read, because reading it "
             "cannot run code; save the model again with save_pretrained"
         )
-    with _blamed(folder, "cannot be loaded"):
+    with blamed(folder, "cannot be loaded"):
         if "architecture" in settings:
             from softseg.features.timm_backbones import load_timm
 
@@ -61,14 +61,14 @@ def load_backbone(folder: Path, device: torch.device) -> Backbone:
             backbone = _load_transformers(folder, device)
 
     def maps(pixels: torch.Tensor) -> list[torch.Tensor]:
-        with _blamed(folder, f"fails on a photo of {pixels.shape[-1]} x {pixels.shape[-2]} pixels"):
+        with blamed(folder, f"fails on a photo of {pixels.shape[-1]} x {pixels.shape[-2]} pixels"):
             return backbone.maps(pixels)
 
     return replace(backbone, maps=maps)
 
 
 @contextmanager
-def _blamed(folder: Path, failure: str) -> Iterator[None]:
+def blamed(folder: Path, failure: str) -> Iterator[None]:
     """Say which model it was: the libraries raise whatever its settings, weights or code break."""
     try:
         yield
@@ -81,7 +81,8 @@ def _blamed(folder: Path, failure: str) -> Iterator[None]:
         ) from error
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
+    """What config.json, or another file of settings, holds; ModelError where it is damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -94,8 +95,8 @@ def _json(path: Path) -> dict[str, Any]:
 def _load_transformers(folder: Path, device: torch.device) -> Backbone:
     transformers = require("transformers", "a feature model of the hub")
     local = {"local_files_only": True, "trust_remote_code": False}
-    with _quiet(transformers):
-        config = _without_foreign_kernels(transformers.AutoConfig.from_pretrained(str(folder), **local))
+    with quiet(transformers):
+        config = without_foreign_kernels(transformers.AutoConfig.from_pretrained(str(folder), **local))
         model, info = transformers.AutoModel.from_pretrained(
             str(folder), config=config, use_safetensors=True, output_loading_info=True, **local
         )
@@ -131,7 +132,7 @@ def _load_transformers(folder: Path, device: torch.device) -> Backbone:
     return Backbone(maps, step, pads(network), mean, deviation)
 
 
-def _without_foreign_kernels(config: Any) -> Any:
+def without_foreign_kernels(config: Any) -> Any:
     """Leave the implementation of attention to the library, in `config` and in those of the model's parts.
 
     Settings may name a repository of the hub there, OWNER/NAME, whose code the library would fetch and run.
@@ -140,14 +141,14 @@ def _without_foreign_kernels(config: Any) -> Any:
         if name.endswith(("attn_implementation_internal", "experts_implementation_internal")):
             setattr(config, name, None)
         elif hasattr(value, "to_diff_dict"):  # the settings of a part
-            _without_foreign_kernels(value)
+            without_foreign_kernels(value)
     return config
 
 
 def _normalization(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of preprocessor_config.json, for pixels in [0, 1]; without that file those of ImageNet."""
     path = folder / "preprocessor_config.json"
-    settings = _json(path) if path.is_file() else {}
+    settings = read_settings(path) if path.is_file() else {}
     if settings.get("do_normalize") is False:
         return (0.0,) * 3, (1.0,) * 3
     return three_numbers(settings.get("image_mean", IMAGENET[0]), path), three_numbers(
@@ -207,7 +208,7 @@ def _refuse_missing(missing: Sequence[str], folder: Path) -> None:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def quiet(transformers: Any) -> Iterator[None]:
     """Without the library's own notes and bars: what matters of them is raised here."""
     log = transformers.utils.logging
     verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()

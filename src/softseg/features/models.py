@@ -23,21 +23,27 @@ _PART = r"[A-Za-z0-9][\w.\-]*"  # of OWNER/NAME; never "..", so it stays inside 
 _PATTERNS = {"hub:": f"{_PART}/{_PART}", "timm:": _PART}
 
 
-@dataclass(frozen=True)
-class Model:
-    """A way from a photo to features."""
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Weights that are known by a name: what they are, where they lie, and where they come from."""
 
     name: str
     description: str
-    kind: Kind
     terms: str  # the licence of the weights
     locate: Callable[[], Path | None]  # the file or the folder with the weights, None where it is not there
-    load: Callable[[Path, torch.device], Extractor]
-    digest: str | None  # SHA-256 that the file must have; None: not known beforehand, as for folders
+    digest: str | None = None  # SHA-256 that the file must have; None: not known beforehand, as for folders
     remedy: str  # what to do when it is not there
     repair: str = ""  # what to do when it is damaged; "": the remedy
-    source: str | None = None  # OWNER/NAME on the hub; None: cannot be fetched
+    source: str | None = None  # OWNER/NAME on the hub, or the address of a file; None: cannot be fetched
     megabytes: int | None = None  # to be fetched, about
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Weights):
+    """A way from a photo to features."""
+
+    kind: Kind
+    load: Callable[[Path, torch.device], Extractor]
 
 
 def dinov2_models() -> Iterator[Model]:

@@ -11,11 +11,11 @@ import torch
 
 from softseg.devices import resolve_device, to_tensor
 from softseg.errors import ModelError
-from softseg.features import imagenet_taps, models, repositories, store
+from softseg.features import downloads, imagenet_taps, models, repositories, store
 from softseg.features.backbones import is_backbone
 from softseg.features.embedded import weights as embedded
 from softseg.features.hub import Extractor, load_extractor, parse_settings
-from softseg.features.models import Model
+from softseg.features.models import Model, Weights
 from softseg.features.weight_files import load_seed, names_weights, weights_model
 from softseg.images import check_image
 
@@ -164,11 +164,11 @@ def _base(name: str) -> str:
     return "" if "/" in options else base
 
 
-def weights_of(model: Model) -> Path:
+def weights_of(model: Weights) -> Path:
     """The weight file or folder; ModelError with the remedy where it is missing."""
     path = model.locate()
     if path is None:
-        raise ModelError(f"the weights of the feature model {model.name!r} are not installed; {model.remedy}")
+        raise ModelError(f"the weights of {model.name!r} are not installed; {model.remedy}")
     return path
 
 
@@ -183,7 +183,7 @@ def model_digest(model: str = "embedded") -> str:
     return repositories.folder_digest(path) if path.is_dir() else store.sha256_of(path)
 
 
-def check_weights(model: Model) -> bool:
+def check_weights(model: Weights) -> bool:
     """Compare the weights with their checksums; False where none are known.
 
     Raises
@@ -204,7 +204,7 @@ def check_weights(model: Model) -> bool:
     return known
 
 
-def fetch_model(model: Model, *, force: bool = False, bars: bool = False) -> Path:
+def fetch_model(model: Weights, *, force: bool = False, bars: bool = False) -> Path:
     """Download the weights of a model, unless they are there; the file or the folder.
 
     Progress is shown on the terminal if `bars`.
@@ -218,8 +218,9 @@ def fetch_model(model: Model, *, force: bool = False, bars: bool = False) -> Pat
     if path is not None and not force:
         return path
     if model.source is None:
-        raise ModelError(f"the feature model {model.name!r} cannot be fetched; {model.remedy}")
+        raise ModelError(f"the weights of {model.name!r} cannot be fetched; {model.remedy}")
     command = f"softseg models fetch {model.name}"
     place = models.target(model.name)
-    repositories.fetch_repository(model.source, place, command, bars=bars)
+    fetch = downloads.fetch_file if "://" in model.source else repositories.fetch_repository
+    fetch(model.source, place, command, bars=bars)
     return place

@@ -24,7 +24,7 @@ WEIGHTS = "model.safetensors"
 _INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
 _SETTINGS = ("config.json", "preprocessor_config.json")
 _HUB = "https://huggingface.co"
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)  # of the disk, never of a network
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)  # of the disk, never of a network
 
 
 def require(module: str, purpose: str, extra: str = "hub") -> Any:
@@ -87,7 +87,7 @@ def fetch_repository(
     except (ModelError, OutputError):
         raise
     except Exception as error:  # each version of the library has its own exceptions
-        if isinstance(error, OSError) and error.errno in _DISK:
+        if isinstance(error, OSError) and error.errno in DISK:
             with output_errors(folder):
                 raise
         raise ModelError(_reason(error, page, by_hand)) from error
@@ -97,7 +97,7 @@ def fetch_repository(
         "licence": getattr(about.card_data, "license", None) or "not stated",
         "files": _listed(partial, _wanted(list(files), page)),
     }
-    _put_in_place(partial, folder, manifest)
+    put_in_place(partial, folder, manifest)
     return manifest
 
 
@@ -169,7 +169,7 @@ def _listed(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {name: {"sha256": store.sha256_of(folder / name), "bytes": (folder / name).stat().st_size} for name in names}
 
 
-def _put_in_place(partial: Path, folder: Path, manifest: dict[str, Any]) -> None:
+def put_in_place(partial: Path, folder: Path, manifest: dict[str, Any]) -> None:
     """Write the list, drop what the download left behind, and rename."""
     text = json.dumps(manifest, indent=2) + "\n"
     write_atomically(partial / MANIFEST, lambda file: file.write(text.encode()))

@@ -2,7 +2,7 @@
 
 from softseg.segments.clusters import initial_clusters
 from softseg.segments.constrained import constrained_sparsification
-from softseg.segments.grouping import group
+from softseg.segments.grouping import group, segment_tree
 from softseg.segments.relaxed import relaxed_sparsification
 
-__all__ = ["constrained_sparsification", "group", "initial_clusters", "relaxed_sparsification"]
+__all__ = ["constrained_sparsification", "group", "initial_clusters", "relaxed_sparsification", "segment_tree"]

@@ -5,12 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from softseg.errors import ConvergenceError, InputError
+from softseg.segments.borders import Borders
 from softseg.segments.clusters import kmeans
-from softseg.settings import Grouping
+from softseg.segments.merging import MergeTree, merge_tree
+from softseg.settings import Grouping, GroupingSettings
 
 
 def group(
-    segments: np.ndarray, features: np.ndarray, layers: int, method: Grouping = "agglomerative", *, seed: int = 0
+    segments: np.ndarray,
+    features: np.ndarray,
+    layers: int,
+    method: Grouping = "agglomerative",
+    *,
+    image: np.ndarray | None = None,
+    settings: GroupingSettings | None = None,
+    seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Add up the soft segments whose alpha-weighted mean features are alike.
 
@@ -23,6 +32,9 @@ def group(
     layers : number of layers K, 1 <= K <= m.
     method : "agglomerative" (default) is deterministic and nested: K + 1 layers are K layers with one of them split.
         "kmeans" is the paper's choice.
+    image : (h, w, 3) float array in [0, 1], the photo; the agglomerative grouping then looks at the borders between
+        the segments too, as the pipeline has it. None: at their mean features and areas alone.
+    settings : of the cost with borders.
     seed : start of k-means; not used by "agglomerative".
 
     Returns
@@ -36,8 +48,8 @@ def group(
 
     Notes
     -----
-    Source: Aksoy et al. 2018, Sec. 3.5. Differs in: 1. Agglomerative merging by the smallest increase of
-    the area-weighted variance (Ward 1963), because k-means on some 25 points flips between nearly equal groupings.
+    Source: Aksoy et al. 2018, Sec. 3.5. Differs in: 1. Agglomerative merging, `softseg.segments.merging`, because
+    k-means on some 25 points flips between nearly equal groupings.
 
     Examples
     --------
@@ -58,53 +70,47 @@ def group(
         )
     if method not in ("agglomerative", "kmeans"):
         raise InputError(f"Grouping is 'agglomerative' or 'kmeans', not {method!r}.")
-    area = segments.sum(axis=1)
-    # Differs from the paper in: 2. Alphas are cut to [0, 1] for the mean. Soft segments that leave it a little can
-    # have an area of nearly zero, and their mean would lie anywhere.
-    weights = np.clip(segments, 0, 1)
-    mass = weights.sum(axis=1)
-    means = (weights @ points) / np.maximum(mass, 1e-9)[:, None]
-    labels = _kmeans(means, layers, seed) if method == "kmeans" else merge_tree(means, mass).cut(layers)
-    sizes = np.bincount(labels, weights=area, minlength=layers)
+    if method == "kmeans":
+        labels = _kmeans(_means(segments, points)[0], layers, seed)
+    else:
+        labels = segment_tree(segments, features, image, settings).cut(layers)
+    sizes = np.bincount(labels, weights=segments.sum(axis=1), minlength=layers)
     rank = np.argsort(np.argsort(-sizes, kind="stable"), kind="stable")
     clusters = rank[labels]
     return (clusters == np.arange(layers)[:, None]).astype(np.float64) @ segments, clusters
 
 
-class MergeTree:
-    """The nested groupings of m points: which two clusters became one, in order."""
+def segment_tree(
+    segments: np.ndarray,
+    features: np.ndarray,
+    image: np.ndarray | None = None,
+    settings: GroupingSettings | None = None,
+) -> MergeTree:
+    """All nested groupings of (m, N) soft segments at once; the arguments are those of `group`."""
+    segments = np.asarray(segments, dtype=np.float64).reshape(len(segments), -1)
+    points = np.asarray(features, dtype=np.float64).reshape(-1, np.shape(features)[-1])
+    means, mass = _means(segments, points)
+    if image is None:
+        return merge_tree(means, mass)
+    settings = settings or GroupingSettings()
+    image = np.asarray(image, dtype=np.float64)
+    if image.ndim != 3 or image.shape[0] * image.shape[1] != len(points):
+        raise InputError(f"the image {image.shape} does not have the {len(points)} pixels of the features: (h, w, 3).")
+    shape = image.shape[:2]
+    owners = segments.argmax(axis=0).reshape(shape)
+    reach = max(1, round(settings.reach * max(shape)))
+    borders = Borders.between(owners, len(segments), image, points.reshape(*shape, -1), reach)
+    colors, _ = _means(segments, image.reshape(len(points), -1))
+    return merge_tree(means, mass, colors, borders, settings)
 
-    def __init__(self, merges: list[tuple[int, int]]) -> None:
-        self.merges = merges  # clusters are named by their smallest member
 
-    def cut(self, clusters: int) -> np.ndarray:
-        """(m,) cluster 0..clusters-1 of each point."""
-        labels = np.arange(len(self.merges) + 1)
-        for kept, gone in self.merges[: len(labels) - clusters]:
-            labels[labels == gone] = kept
-        return np.unique(labels, return_inverse=True)[1].reshape(-1)
-
-
-def merge_tree(points: np.ndarray, weights: np.ndarray) -> MergeTree:
-    """Merge the two clusters whose union raises the weighted variance least, until one is left (Ward 1963).
-
-    The cost of merging clusters a and b is ``w_a w_b / (w_a + w_b) ||mean_a - mean_b||^2``. Ties go to the first pair.
-    `points` is (m, D), `weights` (m,) and not negative.
-    """
-    means, mass = points.astype(np.float64), np.maximum(weights, 1e-9)
-    alive = list(range(len(points)))
-    merges = []
-    while len(alive) > 1:
-        w, f = mass[alive], means[alive]
-        cost = (w[:, None] * w / (w[:, None] + w)) * ((f[:, None] - f) ** 2).sum(axis=2)
-        cost[np.tril_indices(len(alive))] = np.inf
-        i, j = divmod(int(np.argmin(cost)), len(alive))
-        kept, gone = alive[i], alive[j]
-        merges.append((kept, gone))
-        means[kept] = (mass[kept] * means[kept] + mass[gone] * means[gone]) / (mass[kept] + mass[gone])
-        mass[kept] += mass[gone]
-        alive.remove(gone)
-    return MergeTree(merges)
+def _means(segments: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(m, D) alpha-weighted means of (N, D) points, and the (m,) areas."""
+    # Differs from the paper in: 2. Alphas are cut to [0, 1] for the mean. Soft segments that leave it a little can
+    # have an area of nearly zero, and their mean would lie anywhere.
+    weights = np.clip(segments, 0, 1)
+    mass = weights.sum(axis=1)
+    return (weights @ points) / np.maximum(mass, 1e-9)[:, None], mass
 
 
 def _kmeans(points: np.ndarray, clusters: int, seed: int) -> np.ndarray:

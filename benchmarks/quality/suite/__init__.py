@@ -1,0 +1,1 @@
+"""Every quality evaluation in one run: `python -m benchmarks.quality`."""

@@ -1,0 +1,123 @@
+"""`softseg evaluate boundaries`: do layers change where people draw a boundary?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from softseg.cli.failures import INTERRUPTED, Failures
+from softseg.cli.labelled import LAYOUTS, Split, numbers, open_photos
+from softseg.cli.outputs import check_output
+from softseg.cli.reports import following, number, table, write_report
+from softseg.settings import DeviceName
+
+if TYPE_CHECKING:
+    from softseg.evaluation.boundary_errors import BoundaryCounts
+    from softseg.evaluation.boundary_report import BoundaryReport
+
+
+def boundaries(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help=LAYOUTS)],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="JSON", show_default=False, help="Every photo's counts, as a file."),
+    ] = None,
+    layers: Annotated[
+        str, typer.Option(metavar="NUMBERS", help="How many layers, such as 3,5,8 or 2-12.")
+    ] = "3,5,8,12,20",
+    clusters: Annotated[
+        str, typer.Option(metavar="NUMBERS", help="How many clusters the hard segmentation has.")
+    ] = "2-6,8,10,12,16,20,30,40",
+    features: Annotated[
+        str, typer.Option(metavar="embedded|NAME|FILE", help="Feature model, or a .safetensors file with its weights.")
+    ] = "embedded",
+    split: Annotated[
+        Split, typer.Option(help="All photos; or by the fixed rule for data without a split: every 5th is for val.")
+    ] = "all",
+    seed: Annotated[int, typer.Option(min=0, help="Of the random choices.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Photos at a time.")] = 1,
+    device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = "auto",
+    kept: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            show_default=False,
+            help="Keep each photo's result here, and take up those of an earlier run that was broken off.",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result and failures only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False,
+) -> None:
+    """Measure how precisely the boundaries of layers lie where people have drawn them, within 1, 2 and 4 pixels.
+
+    Precision and recall of the finished layers, of k-means of the same features without the graph, and of people among
+    themselves; and the recall of the layers over that of k-means where both have the same precision.
+    """
+    from softseg.evaluation.boundary_score import evaluate_boundaries
+
+    failures = Failures(debug)
+    counts, others = numbers(layers, "--layers"), numbers(clusters, "--clusters")
+    try:
+        with failures.caught(folder):
+            if output is not None:
+                check_output(output, overwrite)
+            photos = open_photos(folder, split)
+            with following(len(photos.names), _line, quiet=quiet) as tell:
+                report = evaluate_boundaries(
+                    photos, features, counts, others, device=device, seed=seed, jobs=jobs, kept=kept, tell=tell
+                )
+            if report.scored:
+                title = f"boundaries, {len(report.scored)} photos, model {report.model}"
+                typer.echo("\n\n".join([title, _curves(report), _comparison(report)]))
+            if output is not None:
+                write_report(output, folder, {"split": split} | report.as_dict())
+            for photo in report.failures:
+                failures.name(Path(photo["name"]), photo["failure"])
+                if debug and "traceback" in photo:
+                    typer.echo(photo["traceback"], err=True)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted: {'results are kept' if kept else 'nothing was written'}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    failures.exit()
+
+
+def _line(photo: Mapping[str, Any]) -> str:
+    """How many soft segments a photo came apart into."""
+    return f"{photo['name']}: {photo.get('soft_segments', 'failed')}" + " soft segments" * ("ways" in photo)
+
+
+def _curves(report: BoundaryReport) -> str:
+    """Precision and recall of each way and number of layers."""
+    head = ["", "layers"]
+    for tolerance in report.tolerances:
+        head += [f"precision {tolerance} px", "recall", "F"]
+    rows = []
+    for way, counts in report.counts.items():
+        for k, count in enumerate(counts):
+            rows.append([way, str(count), *_cells(report.curve(way, t)[k] for t in report.tolerances)])
+    rows.append(["people", "-", *_cells(report.people(t) for t in report.tolerances)])
+    return table(head, rows)
+
+
+def _cells(counts: Iterator[BoundaryCounts]) -> Iterator[str]:
+    for one in counts:
+        yield from (number(one.precision), number(one.recall), number(one.f_measure))
+
+
+def _comparison(report: BoundaryReport) -> str:
+    """Recall over that of the hard segmentation; in words where its precision never is ours."""
+    columns = [report.comparison(tolerance) for tolerance in report.tolerances]
+    rows = [
+        [str(at_once[0]["layers"]), *(number(row["ratio"]) if row["ratio"] else row["place"] for row in at_once)]
+        for at_once in zip(*columns, strict=True)
+    ]
+    lines = ["recall of layers / recall of feature_clusters at the same precision"]
+    lines.append(table(["layers", *(f"{tolerance} px" for tolerance in report.tolerances)], rows))
+    if any(row["place"] != "within" for column in columns for row in column):
+        lines.append("above, below: more or less precise than feature_clusters with any number of clusters tried")
+    return "\n".join(lines)
