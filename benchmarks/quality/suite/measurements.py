@@ -27,6 +27,7 @@ from softseg.features import model_digest
 from softseg.training.datasets import Subset
 
 REGION_LAYERS = tuple(range(2, 41))
+REGION_CLUSTERS = (2, 3, 4, 5, 6, 8, 12)  # each takes longer than a number of layers
 BOUNDARY_LAYERS = (5, 8, 12)  # finished layers take long
 TOLERANCES = (1, 2, 4)
 PAIRS = 20_000
@@ -56,6 +57,7 @@ def measure_regions(photos: Any, options: Options, tell: Tell) -> Measured:
         photos,
         MODEL,
         REGION_LAYERS,
+        REGION_CLUSTERS,
         jobs=options.jobs,
         kept=options.kept / "regions",
         tell=tell,

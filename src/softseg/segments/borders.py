@@ -21,7 +21,7 @@ class Borders:
 
     @classmethod
     def between(cls, labels: np.ndarray, count: int, image: np.ndarray, features: np.ndarray, reach: int) -> Borders:
-        """The borders of (h, w) labels below `count`: pixels `reach` apart, in (h, w, 3) colours and (h, w, D) features."""
+        """The borders of (h, w) labels < count: pixels `reach` apart, in (h, w, 3) colours and (h, w, D) features."""
         colors = gaussian_filter(image, (reach / 3, reach / 3, 0), mode="nearest")
         sums = np.zeros((3, count * count))
         for axis in (0, 1):
