@@ -20,6 +20,8 @@ from softseg.layers import SoftSegments
 from softseg.progress import Progress, Stopwatch
 from softseg.segments import group, initial_clusters, segment_tree
 from softseg.segments.constrained import fit_segments
+from softseg.segments.grouping import add_up
+from softseg.segments.merging import MergeTree
 from softseg.segments.relaxed import project_to_simplex, relax
 from softseg.settings import DeviceName, Grouping, Settings, Solver
 from softseg.spectrum import eigenbasis
@@ -170,22 +172,22 @@ class Decomposition:
                 f"{self.photo.name} did not come apart: all of it is one soft segment, because its features are the "
                 "same everywhere. Choose another photo, or other features"
             )
-        if count == "auto":
-            count = self.natural_count
-        if count > len(self.segments):
+        if count != "auto" and count > len(self.segments):
             raise InputError(
                 f"{count} layers were asked for, but {self.photo.name} came apart into {len(self.segments)} soft "
                 f"segments: choose at most {len(self.segments)} layers"
             )
         stage = Stopwatch(progress)
         with stage("grouping"):
-            grouped = self.grouped(count, grouping)
+            wanted = self.natural_count if count == "auto" else count
+            grouped = self.grouped(wanted, grouping)
         with stage("relaxed sparsification"):
             relaxed = relax(grouped, self.laplacian, self.photo.pixels, self.settings.relaxed)
             projected = project_to_simplex(relaxed.alphas)
             change = np.abs(projected - relaxed.alphas)
             alphas = projected[np.argsort(-projected.mean(axis=(1, 2), dtype=np.float64), kind="stable")]
         statistics = {
+            "layers_chosen_automatically": count == "auto",
             "conjugate_gradient_steps": sum(relaxed.steps),
             "largest_relative_residual": relaxed.residual,
             "mean_change_by_projection": float(change.mean()),
@@ -206,16 +208,24 @@ class Decomposition:
 
     def grouped(self, count: int, grouping: Grouping = "agglomerative") -> np.ndarray:
         """(count, N) sums of soft segments that mean the same: the layers before they are sharpened."""
-        options: dict[str, Any] = {"image": self.photo.pixels, "settings": self.settings.grouping}
-        return group(self.segments, self.features, count, grouping, seed=self.settings.seed, **options)[0]
+        if grouping == "agglomerative":
+            return add_up(self.segments, self.tree.cut(count))[0]
+        return group(self.segments, self.features, count, grouping, seed=self.settings.seed)[0]
 
     @cached_property
+    def tree(self) -> MergeTree:
+        """The nested groupings of the soft segments."""
+        return segment_tree(self.segments, self.features, self.photo.pixels, self.settings.grouping)
+
+    @property
     def natural_count(self) -> int:
-        """The number of layers that "auto" means: merges end before the first that would join what differs clearly."""
+        """The number of layers that "auto" means: merges end before the first that would join what differs clearly.
+
+        One for a photo that did not come apart, which has no layers.
+        """
         settings = self.settings.grouping
-        tree = segment_tree(self.segments, self.features, self.photo.pixels, settings)
-        most = min(settings.automatic_most, len(self.segments))
-        return max(2, min(tree.clusters_apart(settings.automatic_cost), most))
+        apart = max(2, self.tree.clusters_apart(settings.automatic_cost))
+        return min(apart, settings.automatic_most, len(self.segments))
 
 
 def _check_layers(count: int | str, grouping: Grouping) -> None:

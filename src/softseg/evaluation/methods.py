@@ -79,7 +79,7 @@ class Softseg:
 
     def layers(self, count: Count) -> np.ndarray:
         """As `softseg.Decomposition.layers`."""
-        wanted: Any = count if count == "auto" else min(count, len(self._parts.segments))
+        wanted: Any = count if count == "auto" else max(2, min(count, len(self._parts.segments)))
         return self._parts.layers(wanted).alphas
 
 

@@ -74,10 +74,15 @@ def group(
         labels = _kmeans(_means(segments, points)[0], layers, seed)
     else:
         labels = segment_tree(segments, features, image, settings).cut(layers)
-    sizes = np.bincount(labels, weights=segments.sum(axis=1), minlength=layers)
+    return add_up(segments, labels)
+
+
+def add_up(segments: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sums of (m, N) segments with the same one of (m,) labels 0..K-1, largest first, and each segment's place."""
+    sizes = np.bincount(labels, weights=segments.sum(axis=1, dtype=np.float64))
     rank = np.argsort(np.argsort(-sizes, kind="stable"), kind="stable")
     clusters = rank[labels]
-    return (clusters == np.arange(layers)[:, None]).astype(np.float64) @ segments, clusters
+    return (clusters == np.arange(len(sizes))[:, None]).astype(np.float64) @ segments, clusters
 
 
 def segment_tree(
