@@ -1,7 +1,7 @@
 """Every number the method uses: one frozen dataclass per stage, each default with its source.
 
 Sources: *paper* is Aksoy et al. 2018 or its supplement, *released* a constant of the authors' implementation,
-*measured* a choice of this project, with the measurement in docs/method.md.
+*measured* a choice of this project, with the measurement in docs/method.md or docs/quality.md; *here* one without.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class RelaxedSettings:
     """Relaxed sparsification (paper, Sec. 3.6)."""
 
     iterations: int = 20  # released
-    floor: float = 0.01  # released: |alpha| and |1 - alpha| below this weigh no more
+    # measured: |alpha| and |1 - alpha| below this weigh no more. With the released 0.01, 0.006 of every layer stays at
+    # every pixel, a haze (docs/quality.md)
+    floor: float = 0.001
     penalty: float = 100.0  # released: weight of the sum-to-one penalty
     tolerance: float = 1e-6  # measured: relative residual of each solve; the alphas are then within 1e-5 in the mean
     maximum_steps: int = 200
@@ -91,8 +93,7 @@ class Settings:
     spectrum: SpectrumSettings = field(default_factory=SpectrumSettings)
     constrained: ConstrainedSettings = field(default_factory=ConstrainedSettings)
     grouping: GroupingSettings = field(default_factory=GroupingSettings)
-    # measured: with the released floor 0.006 of every layer stays at every pixel, a haze (docs/quality.md)
-    relaxed: RelaxedSettings = RelaxedSettings(floor=0.001)
+    relaxed: RelaxedSettings = field(default_factory=RelaxedSettings)
 
     def __post_init__(self) -> None:
         """Refuse what no stage can honour, before any of them runs."""
@@ -106,11 +107,14 @@ class Settings:
             "spectrum.coarse_unknowns": self.spectrum.coarse_unknowns,
             "constrained.clusters": self.constrained.clusters,
             "constrained.iterations": self.constrained.iterations,
+            "grouping.automatic_most - 1": self.grouping.automatic_most - 1,
             "constrained.sample": 1 if self.constrained.sample is None else self.constrained.sample,
         }
         for name, value in counts.items():
             if value < 1:
                 raise InputError(f"{name} is {value}; choose at least 1")
+        if not 0 < self.relaxed.floor < 0.5:
+            raise InputError(f"relaxed.floor is {self.relaxed.floor}; choose a number above 0 and below 0.5")
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain nested dictionaries, for report.json."""

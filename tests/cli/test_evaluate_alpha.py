@@ -124,10 +124,12 @@ def test_existing_files_are_kept(softseg: Run, folder: Path, tmp_path: Path, qui
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["--layers", "many"], 2, "'many' is neither a number nor auto"),
-        (["--layers", "13"], 1, "ask for 2 to 12"),
-        (["--methods", "best"], 1, "there is no method 'best'"),
-        (["--methods", ","], 1, "at least one of each"),
+        (["--layers", "many"], 2, "'many' is neither a number from 2 to"),
+        (["--layers", "13"], 2, "'13' is neither a number from 2 to"),
+        (["--layers", "1"], 2, "'1' is neither a number from 2 to"),
+        (["--layers", ","], 2, "no number of layers is named"),
+        (["--methods", "best"], 2, "there is no method 'best'"),
+        (["--methods", ","], 2, "no method is named"),
         (["--jobs", "0"], 2, "jobs"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from softseg.errors import InputError
-from softseg.evaluation.alpha_errors import AlphaErrors, alpha_errors, connectedness, gradient_length, mean_errors
+from softseg.evaluation.alpha_errors import AlphaErrors, alpha_errors, connectedness, gradient_length
 from tests.reference.alpha_errors import errors_reference
 
 
@@ -101,10 +101,6 @@ def test_only_the_mask_counts() -> None:
     assert (errors.sad, errors.mse, errors.gradient) == (0, 0, 0)
     assert alpha_errors(alpha, truth, ~mask).sad == pytest.approx(alpha_errors(alpha, truth).sad)
     assert alpha_errors(alpha, truth, ~mask).mse > alpha_errors(alpha, truth).mse
-
-
-def test_the_mean() -> None:
-    assert mean_errors([AlphaErrors(1, 2, 3, 4), AlphaErrors(3, 4, 5, 6)]) == AlphaErrors(2, 3, 4, 5)
 
 
 @pytest.mark.parametrize(

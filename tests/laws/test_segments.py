@@ -302,7 +302,7 @@ def make_layers(kind: str, h: int, w: int, count: int, seed: int) -> tuple[np.nd
 relaxed_examples = st.builds(
     make_layers, st.sampled_from(KINDS), st.integers(16, 20), st.integers(16, 20), st.integers(2, 5), seeds
 )
-TIGHT = RelaxedSettings(tolerance=1e-12, maximum_steps=2000)
+TIGHT = RelaxedSettings(floor=0.01, tolerance=1e-12, maximum_steps=2000)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from softseg.segments.relaxed import relax
+from softseg.segments.relaxed import RELEASED, relax
 from softseg.settings import RelaxedSettings, Settings
 
 FLAT = np.full((6, 8, 3), 0.5)
@@ -23,5 +23,5 @@ def test_an_alpha_that_wants_to_be_zero_rests_where_the_weights_are_even(floor: 
 
 
 def test_the_pipeline_uses_the_lower_floor() -> None:
-    assert RelaxedSettings().floor == 0.01  # as released
+    assert RELEASED.floor == 0.01
     assert {Settings.for_solver(solver).relaxed.floor for solver in ("fast", "exact")} == {0.001}  # type: ignore[arg-type]

@@ -81,8 +81,10 @@ def alpha(
     from softseg.evaluation.alpha_photos import AlphaPhotos
     from softseg.evaluation.alpha_score import evaluate_alpha
 
-    chosen = names(methods)
+    chosen = methods_named(methods)
     counts = [_count(text) for text in names(layers)]
+    if not counts:
+        raise typer.BadParameter("no number of layers is named", param_hint="--layers")
     failures = Failures(debug)
     try:
         with failures.caught(folder):
@@ -118,11 +120,29 @@ def names(text: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
+def methods_named(text: str) -> list[str]:
+    """The methods of a list with commas, each of which exists."""
+    from softseg.evaluation.methods import METHODS
+
+    chosen = names(text)
+    for name in chosen:
+        if name not in METHODS:
+            raise typer.BadParameter(f"there is no method {name!r}; choose from: {', '.join(METHODS)}")
+    if not chosen:
+        raise typer.BadParameter(f"no method is named; choose from: {', '.join(METHODS)}")
+    return chosen
+
+
 def _count(text: str) -> int | Literal["auto"]:
+    from softseg.evaluation.union import MOST
+
     if text == "auto":
         return "auto"
-    if not text.isdecimal():
-        raise typer.BadParameter(f"{text!r} is neither a number nor auto", param_hint="--layers")
+    if not text.isdecimal() or not 2 <= int(text) <= MOST:
+        raise typer.BadParameter(
+            f"{text!r} is neither a number from 2 to {MOST} nor auto: all unions of layers are tried",
+            param_hint="--layers",
+        )
     return int(text)
 
 

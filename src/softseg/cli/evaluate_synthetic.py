@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from softseg.cli.evaluate_alpha import names
+from softseg.cli.evaluate_alpha import methods_named
 from softseg.cli.failures import INTERRUPTED, Failures
 from softseg.cli.outputs import check_output
 from softseg.cli.reports import following, number, table, write_report
@@ -46,7 +46,7 @@ def synthetic(
     from softseg.evaluation.synthetic import suite
     from softseg.evaluation.synthetic_score import evaluate_synthetic
 
-    chosen = names(methods)
+    chosen = methods_named(methods)
     failures = Failures(debug)
     try:
         with failures.caught():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -84,11 +84,6 @@ def alpha_errors(alpha: np.ndarray, truth: np.ndarray, mask: np.ndarray | None =
         gradient=float((slopes**2).sum()) / _SUMMED,
         connectivity=float(np.abs(degrees).sum()) / _SUMMED,
     )
-
-
-def mean_errors(errors: list[AlphaErrors]) -> AlphaErrors:
-    """Of several photos, each error by itself."""
-    return AlphaErrors(*(float(value) for value in np.mean([astuple(error) for error in errors], axis=0)))
 
 
 def gradient_length(alpha: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glob import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,7 +85,7 @@ def _flat(folder: Path) -> list[tuple[str, list[Path]]]:
     for photo in sorted(folder.iterdir()):
         alpha = photo.with_name(f"{photo.stem}{_ALPHA}.png")
         if photo.suffix.lower() in SUFFIXES and alpha.is_file():
-            entries.append((photo.stem, [photo, alpha, *sorted(folder.glob(f"{photo.stem}_trimap*.png"))[:1]]))
+            entries.append((photo.stem, [photo, alpha, *sorted(folder.glob(f"{escape(photo.stem)}_trimap*.png"))[:1]]))
     return entries
 
 

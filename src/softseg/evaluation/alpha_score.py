@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from softseg.devices import resolve_device
-from softseg.errors import InputError, SoftsegError
+from softseg.errors import InputError
 from softseg.evaluation.alpha_errors import alpha_errors
 from softseg.evaluation.alpha_photos import AlphaPhoto, AlphaPhotos
 from softseg.evaluation.alpha_report import AlphaReport, Scores
+from softseg.evaluation.drawn import attempt
 from softseg.evaluation.methods import Count, Subject, check_method, subject_of, take_apart
-from softseg.evaluation.parallel import FAILURE, Kept, results
+from softseg.evaluation.parallel import Kept, results
 from softseg.evaluation.sheet import draw_sheet, png_bytes
 from softseg.evaluation.union import MOST, best_union
 from softseg.features import model_digest
@@ -144,22 +144,13 @@ class _Task:
     pictures: bool
 
     def __call__(self, i: int) -> dict[str, Any]:
-        name = self.photos.names[i]
-        try:
-            sample = self.photos.load(i)
-            subject = subject_of(sample.photo, self.model, seed=self.seed, device=self.device)
-            subject = replace(subject, spectral_solver=self.spectral_solver)
-            scores, unions, seconds = self._scores(sample, subject)
-        except SoftsegError as error:
-            return {"name": name, FAILURE: str(error)}
-        except Exception as error:  # one photo must not end a run of hours
-            reason = " ".join(str(error).split())
-            return {
-                "name": name,
-                FAILURE: f"unexpected {type(error).__name__}: {reason}; please report this, with its traceback",
-                "traceback": traceback.format_exc(),
-            }
-        result: dict[str, Any] = {"name": name, "methods": scores, "seconds": seconds}
+        return attempt(self.photos.names[i], lambda: self._result(i))
+
+    def _result(self, i: int) -> dict[str, Any]:
+        sample = self.photos.load(i)
+        subject = subject_of(sample.photo, self.model, seed=self.seed, device=self.device)
+        scores, unions, seconds = self._scores(sample, replace(subject, spectral_solver=self.spectral_solver))
+        result: dict[str, Any] = {"methods": scores, "seconds": seconds}
         if self.pictures:
             result["picture"] = base64.b64encode(png_bytes(draw_sheet(_cells(sample, scores, unions)))).decode()
         return result

@@ -68,7 +68,9 @@ class BoundaryReport:
             row = {"layers": layers, **_shares(counts), "other_recall": recall, "ratio": None, "place": "within"}
             if recall:
                 row["ratio"] = counts.recall / recall
-            elif recall is None:
+            elif recall == 0:
+                row["place"] = "above"  # any recall is more
+            else:
                 known = [point.precision for point in curve if not math.isnan(point.precision)]
                 row["place"] = _place(counts.precision, known)
             rows.append(row | {"nearest": self._nearest(counts.precision, curve, other)})

@@ -87,8 +87,8 @@ def compare(
 ) -> Comparison:
     """Segment a photo by each network, by Spectral Matting, and into our layers.
 
-    The components of Spectral Matting are grouped as our soft segments are, by the same features and into as many
-    layers (or as many as there are components): what differs is the graph, not what is known of the meaning.
+    The components of Spectral Matting are added up by the same features and into as many layers (or as many as there
+    are components), as in the paper's figures. Our own grouping looks at the borders between segments as well.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def compare(
 
 
 def _grouped_components(parts: Decomposition, layers: int, solver: Solver, seed: int) -> np.ndarray:
-    """(K, h, w) in [0, 1], the components of Spectral Matting added up by their meaning."""
+    """(K, h, w) in [0, 1], the components of Spectral Matting added up by their features, as the paper does."""
     components = spectral_matting(parts.photo, solver=solver, seed=seed)
     grouped, _ = group(components, parts.features, min(layers, len(components)), seed=seed)
     return np.asarray(np.clip(grouped, 0, 1).reshape(-1, *parts.photo.pixels.shape[:2]), dtype=np.float32)

@@ -17,7 +17,6 @@ from softseg.evaluation.matched_colors import matched_colors
 from softseg.features.repositories import require
 from softseg.files import write_atomically
 
-SUFFIXES = (".png", ".pdf")
 INPUT = "Input"
 PURPOSE = "drawing the comparison"
 _STRENGTH = 0.6  # of the colours over the grey photo
