@@ -51,8 +51,8 @@ def main() -> None:
                     score, _ = score_alpha(_with(parts, floor).layers(count).alphas, sample.alpha, sample.unknown)
                     rows[f"{floor:g}"].setdefault(f"mse {count}", []).append(score["whole"]["mse"])
     results = {floor: {name: float(np.mean(values)) for name, values in row.items()} for floor, row in rows.items()}
-    for floor, means in results.items():
-        print(f"{floor:<8}" + "  ".join(f"{name} {value:.5f}" for name, value in means.items()))
+    for name_of_floor, means in results.items():
+        print(f"{name_of_floor:<8}" + "  ".join(f"{name} {value:.5f}" for name, value in means.items()))
     contents = {"machine": machine(), "photos": arguments.photos if arguments.alpha else 0, "results": results}
     arguments.output.write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
 
