@@ -77,7 +77,7 @@ def ways(photos: Bsds, i: int, *, exact: bool) -> Iterator[tuple[str, Sums]]:
     present = np.unique(owners)  # contingency leaves out segments that are nowhere the largest
     for way, settings in GROUPINGS.items():
         tree = segment_tree(parts.segments, parts.features, None if settings is None else parts.photo.pixels, settings)
-        yield way, curve(tables, _cuts(tree, present), len(parts.segments))
+        yield way, curve(tables, cuts(tree, present), len(parts.segments))
     yield "ideal grouping", curve(tables, lambda count: together(tables, count), len(present))
     best = max((covered(tables, table.argmax(axis=1)) for table in tables), key=lambda sums: sums[0] / sums[1])
     yield "ideal layers", [best] * len(LAYERS)
@@ -96,10 +96,11 @@ def of_parts(parts: Decomposition, people: Sequence[np.ndarray]) -> Sums:
     owners = parts.segments.argmax(axis=0).reshape(parts.features.shape[:2])
     tables, present = [contingency(owners, person) for person in people], np.unique(owners)
     tree = segment_tree(parts.segments, parts.features, parts.photo.pixels, parts.settings.grouping)
-    return curve(tables, _cuts(tree, present), len(parts.segments))
+    return curve(tables, cuts(tree, present), len(parts.segments))
 
 
-def _cuts(tree: MergeTree, present: np.ndarray) -> Callable[[int], np.ndarray]:
+def cuts(tree: MergeTree, present: np.ndarray) -> Callable[[int], np.ndarray]:
+    """The layer of each row of the tables, for a number of layers."""
     return lambda count: tree.cut(count)[present]
 
 

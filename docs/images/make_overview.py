@@ -13,8 +13,8 @@ HERE = Path(__file__).parent
 EXAMPLES = HERE.parent.parent / "examples"
 ROWS = (  # photo, number of layers, and which of them are shown
     ("astronaut", 5, (3, 1, 2)),
-    ("chelsea", 3, (1, 0, 2)),
-    ("coffee", 5, (0, 3, 4)),
+    ("chelsea", 3, (0, 1, 2)),
+    ("coffee", 5, (1, 0, 2)),
 )
 TILE, GAP, MARGIN, CAPTION = 300, 10, 24, 30  # pixels: width of a picture, between pictures, around them, under a row
 INK, PAPER = "#333333", "#ffffff"
