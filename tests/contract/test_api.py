@@ -246,12 +246,12 @@ def test_layers_are_nested(decomposition: softseg.Decomposition, monkeypatch: py
     clusters = []
 
     def remember(*arguments: Any, **options: Any) -> Any:
-        grouped = group(*arguments, **options)
+        grouped = add_up(*arguments, **options)
         clusters.append(grouped[1])
         return grouped
 
-    group = pipeline.group
-    monkeypatch.setattr(pipeline, "group", remember)
+    add_up = pipeline.add_up
+    monkeypatch.setattr(pipeline, "add_up", remember)
     two, three = decomposition.layers(2).alphas, decomposition.layers(3).alphas
     assert len(set(zip(*clusters, strict=True))) == 3  # each of the three lies in one of the two
     # The alphas are sharpened afterwards, so they are nested only nearly: some layer is split, the other stays.
@@ -276,7 +276,7 @@ def test_impossible_numbers_of_layers_are_refused(decomposition: softseg.Decompo
     ("request_", "words"),
     [
         ({"layers": 2.5}, "2.5 layers"),
-        ({"layers": "auto"}, "'auto' layers"),
+        ({"layers": "all"}, "'all' layers"),
         ({"grouping": "ward"}, "grouping is 'ward'"),
         ({"solver": "exakt"}, "solver is 'exakt'"),
         ({"seed": -1}, "seed is -1"),
