@@ -34,7 +34,7 @@ def report_of(ours: list[BoundaryCounts], other: list[BoundaryCounts]) -> Bounda
     """One photo, one tolerance; 3, 4, ... layers and 11, 12, ... clusters."""
     ways = {"layers": [[asdict(c)] for c in ours], "feature_clusters": [[asdict(c)] for c in other]}
     numbers = {"layers": range(3, 3 + len(ours)), "feature_clusters": range(11, 11 + len(other))}
-    return BoundaryReport("m", "d", {}, numbers, (2,), [{"name": "a", "people": None, "ways": ways}])
+    return BoundaryReport("m", "d", {}, [{"name": "a", "people": None, "ways": ways}], numbers, (2,))
 
 
 def test_recall_at_equal_precision() -> None:

@@ -217,7 +217,7 @@ def test_coverings_are_pooled_by_area() -> None:
         return {"name": name, "soft_segments": 4, "people": None, "ways": {"layers": [asdict(e) for e in errors]}}
 
     report = RegionReport(
-        "m", "d", {}, {"layers": (2, 3)}, [photo("small", 100, 100, 0), photo("large", 900, 450, 540)]
+        "m", "d", {}, [photo("small", 100, 100, 0), photo("large", 900, 450, 540)], {"layers": (2, 3)}
     )
     best = report.summary["layers"]
     assert best["covering"] == {"ods": 0.55, "layers": 2, "ois": 0.64}

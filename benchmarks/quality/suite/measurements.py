@@ -21,7 +21,7 @@ from softseg.evaluation import (
 )
 from softseg.evaluation.drawn import attempt, kept_results
 from softseg.evaluation.feature_score import FeatureReport, PhotoScore
-from softseg.evaluation.parallel import FAILURE, Kept, results
+from softseg.evaluation.parallel import FAILURE, Kept, in_order
 from softseg.evaluation.synthetic import Composite, suite
 from softseg.features import model_digest
 from softseg.training.datasets import Subset
@@ -38,7 +38,7 @@ def measure_synthetic(composites: Sequence[Composite], options: Options, tell: T
     settings = {"methods": list(METHODS), "seed": 0}
     kept = Kept(options.kept / "synthetic", [made.name for made in composites], settings | {"measure": "synthetic"})
     task = _Composite(composites, METHODS)
-    found = _all(results(task, len(composites), options.jobs, kept), tell)
+    found = in_order(task, len(composites), options.jobs, kept, tell)
     return Measured({"settings": settings, "composites": found})
 
 
@@ -46,7 +46,7 @@ def measure_features(photos: Any, options: Options, tell: Tell) -> Measured:
     """Whether features tell one region from another."""
     settings = {"measure": "features", "model_digest": model_digest(MODEL), "pairs": PAIRS, "seed": 0}
     kept = kept_results(options.kept / "features", photos, settings)
-    found = _all(results(_Features(photos), len(photos.names), options.jobs, kept), tell)
+    found = in_order(_Features(photos), len(photos.names), options.jobs, kept, tell)
     scores = [PhotoScore(row["name"], row.get("scores", {}), row.get(FAILURE, "")) for row in found]
     return Measured(FeatureReport(MODEL, model_digest(MODEL), PAIRS, 0, scores).as_dict())
 
@@ -121,12 +121,3 @@ class _Features:
             return {"scores": found.scores, FAILURE: found.failure} if found.failure else {"scores": found.scores}
 
         return attempt(name, score)
-
-
-def _all(found: Any, tell: Tell) -> list[dict[str, Any]]:
-    """Every result, in the order of the data."""
-    by_number = {}
-    for i, result in found:
-        by_number[i] = result
-        tell(result)
-    return [by_number[i] for i in sorted(by_number)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softseg.cli.failures import INTERRUPTED, Failures
+from softseg.cli.options import Debug, Device, Seed
 from softseg.cli.outputs import check_output
 from softseg.settings import DeviceName, Solver
 
@@ -41,14 +42,14 @@ def compare(
     without: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help=f"Leave this column out: {', '.join(COLUMNS)}.")
     ] = None,
-    device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = "auto",
+    device: Device = "auto",
     spectral_solver: Annotated[
         Solver, typer.Option(help="Of Spectral Matting: exact (minutes), or fast, which shows it worse than it is.")
     ] = "exact",
-    seed: Annotated[int, typer.Option(min=0, help="Of the random choices.")] = 0,
+    seed: Seed = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Draw what PSPNet, Mask R-CNN, Mask2Former, Spectral Matting and softseg make of each IMAGE, side by side.
 

@@ -12,11 +12,11 @@ from softseg.cli.evaluate_alpha import alpha
 from softseg.cli.evaluate_boundaries import boundaries
 from softseg.cli.evaluate_regions import regions
 from softseg.cli.evaluate_synthetic import synthetic
-from softseg.cli.failures import INTERRUPTED, Failures
-from softseg.cli.labelled import LAYOUTS, Split, open_photos
+from softseg.cli.failures import Failures
+from softseg.cli.labelled import LAYOUTS, open_photos
+from softseg.cli.options import Debug, Device, Features, Jobs, Quiet, SplitOf
 from softseg.cli.outputs import check_output
-from softseg.cli.reports import following, number, write_report
-from softseg.settings import DeviceName
+from softseg.cli.reports import following, interruptible, number, write_report
 
 if TYPE_CHECKING:
     from softseg.evaluation.feature_score import FeatureReport, PhotoScore
@@ -49,19 +49,15 @@ def features(
         Path | None,
         typer.Option("-o", "--output", metavar="JSON", show_default=False, help="Every photo's scores, as a file."),
     ] = None,
-    model: Annotated[
-        str, typer.Option(metavar="embedded|NAME|FILE", help="Feature model, or a .safetensors file with its weights.")
-    ] = "embedded",
-    split: Annotated[
-        Split, typer.Option(help="All photos; or by the fixed rule for data without a split: every 5th is for val.")
-    ] = "all",
+    model: Features = "embedded",
+    split: SplitOf = "all",
     pairs: Annotated[int, typer.Option(min=2, metavar="N", help="Pairs of pixels in each photo.")] = 20_000,
     seed: Annotated[int, typer.Option(min=0, help="Of the random pairs.")] = 0,
-    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Photos at a time.")] = 1,
-    device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = "auto",
+    jobs: Jobs = 1,
+    device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result and failures only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Score how well feature distances tell "same region" from "another region".
 
@@ -69,22 +65,18 @@ def features(
     for colours, raw features, their projection to three dimensions, and, where there are several, the other annotators.
     """
     failures = Failures(debug)
-    try:
-        with failures.caught(folder):
-            if output is not None:
-                check_output(output, overwrite)
-            photos = open_photos(folder, split)
-            options: dict[str, Any] = {"device": device, "pairs": pairs, "seed": seed, "jobs": jobs}
-            report = _run(photos, model, options, quiet=quiet)
-            if len(report.failures) < len(report.photos):
-                typer.echo(_table(report))
-            if output is not None:
-                write_report(output, folder, {"split": split} | report.as_dict())
-            for photo in report.failures:
-                failures.name(Path(photo.name), photo.failure)
-    except KeyboardInterrupt:
-        typer.echo("interrupted: nothing was written", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+    with interruptible("nothing was written"), failures.caught(folder):
+        if output is not None:
+            check_output(output, overwrite)
+        photos = open_photos(folder, split)
+        options: dict[str, Any] = {"device": device, "pairs": pairs, "seed": seed, "jobs": jobs}
+        report = _run(photos, model, options, quiet=quiet)
+        if len(report.failures) < len(report.photos):
+            typer.echo(_table(report))
+        if output is not None:
+            write_report(output, folder, {"split": split} | report.as_dict())
+        for photo in report.failures:
+            failures.name(Path(photo.name), photo.failure)
     failures.exit()
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from softseg.cli.failures import INTERRUPTED, Failures
+from softseg.cli.failures import Failures
+from softseg.cli.options import Debug, Device, Features, Jobs, KeptFolder, Quiet, Seed
 from softseg.cli.outputs import check_output
-from softseg.cli.reports import following, number, table, write_report
-from softseg.settings import DeviceName, Solver
+from softseg.cli.reports import following, interruptible, name_failed, number, table, write_report
+from softseg.settings import Solver
 
 if TYPE_CHECKING:
     from softseg.evaluation.alpha_photos import AlphaPhotos
@@ -45,24 +46,14 @@ def alpha(
     layers: Annotated[
         str, typer.Option(metavar="NUMBERS", help="How many layers, 2 to 12 or auto, separated by commas.")
     ] = "5,8,12,auto",
-    features: Annotated[
-        str, typer.Option(metavar="embedded|NAME|FILE", help="Feature model, or a .safetensors file with its weights.")
-    ] = "embedded",
-    seed: Annotated[int, typer.Option(min=0, help="Of the random choices.")] = 0,
+    features: Features = "embedded",
+    seed: Seed = 0,
     spectral_solver: Annotated[
         Solver, typer.Option(help="Of Spectral Matting's eigenvectors: as published (minutes), or by our fast route.")
     ] = "exact",
-    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Photos at a time.")] = 1,
-    device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = "auto",
-    kept: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            file_okay=False,
-            show_default=False,
-            help="Keep each photo's result here, and take up those of an earlier run that was broken off.",
-        ),
-    ] = None,
+    jobs: Jobs = 1,
+    device: Device = "auto",
+    kept: KeptFolder = None,
     pictures: Annotated[
         Path | None,
         typer.Option(
@@ -70,8 +61,8 @@ def alpha(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace JSON and pictures.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result and failures only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Measure how exactly the best union of layers follows the true alpha of a photo.
 
@@ -86,32 +77,28 @@ def alpha(
     if not counts:
         raise typer.BadParameter("no number of layers is named", param_hint="--layers")
     failures = Failures(debug)
-    try:
-        with failures.caught(folder):
-            photos = AlphaPhotos(folder)
-            _check_outputs(output, pictures, photos, overwrite)
-            with following(len(photos.names), _line, quiet=quiet) as tell:
-                report = evaluate_alpha(
-                    photos,
-                    chosen,
-                    counts,
-                    model=features,
-                    device=device,
-                    seed=seed,
-                    spectral_solver=spectral_solver,
-                    jobs=jobs,
-                    kept=kept,
-                    pictures=pictures is not None,
-                    tell=tell,
-                )
-            _show(report, failures, debug=debug)
-            if pictures is not None:
-                _write_pictures(report, pictures)
-            if output is not None:
-                write_report(output, folder, report.as_dict())
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted: {'results are kept' if kept else 'nothing was written'}", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+    with interruptible("results are kept" if kept else "nothing was written"), failures.caught(folder):
+        photos = AlphaPhotos(folder)
+        _check_outputs(output, pictures, photos, overwrite)
+        with following(len(photos.names), _line, quiet=quiet) as tell:
+            report = evaluate_alpha(
+                photos,
+                chosen,
+                counts,
+                model=features,
+                device=device,
+                seed=seed,
+                spectral_solver=spectral_solver,
+                jobs=jobs,
+                kept=kept,
+                pictures=pictures is not None,
+                tell=tell,
+            )
+        _show(report, failures, debug=debug)
+        if pictures is not None:
+            _write_pictures(report, pictures)
+        if output is not None:
+            write_report(output, folder, report.as_dict())
     failures.exit()
 
 
@@ -172,10 +159,7 @@ def _show(report: AlphaReport, failures: Failures, *, debug: bool) -> None:
     if done:
         typer.echo(f"best union of layers, mean over {done} photos, model {report.model}")
         typer.echo(_table(report))
-    for photo in report.failures:
-        failures.name(Path(photo["name"]), photo["failure"])
-        if debug and "traceback" in photo:
-            typer.echo(photo["traceback"], err=True)
+    name_failed(report, failures, debug=debug)
 
 
 def _table(report: AlphaReport) -> str:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from softseg.cli.failures import INTERRUPTED, Failures
-from softseg.cli.labelled import LAYOUTS, Split, numbers, open_photos
+from softseg.cli.failures import Failures
+from softseg.cli.labelled import LAYOUTS, numbers, open_photos
+from softseg.cli.options import Debug, Device, Features, Jobs, KeptFolder, Quiet, Seed, SplitOf
 from softseg.cli.outputs import check_output
-from softseg.cli.reports import following, number, table, write_report
-from softseg.settings import DeviceName
+from softseg.cli.reports import following, interruptible, name_failed, number, table, write_report
 
 if TYPE_CHECKING:
     from softseg.evaluation.region_report import RegionReport
@@ -32,27 +32,15 @@ def regions(
         str, typer.Option(metavar="NUMBERS", help="How many clusters k-means of the features has; it takes longest.")
     ] = "2-12,16,20,30",
     no_clusters: Annotated[bool, typer.Option("--no-clusters", help="Leave k-means out.")] = False,
-    features: Annotated[
-        str, typer.Option(metavar="embedded|NAME|FILE", help="Feature model, or a .safetensors file with its weights.")
-    ] = "embedded",
-    split: Annotated[
-        Split, typer.Option(help="All photos; or by the fixed rule for data without a split: every 5th is for val.")
-    ] = "all",
-    seed: Annotated[int, typer.Option(min=0, help="Of the random choices.")] = 0,
-    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Photos at a time.")] = 1,
-    device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = "auto",
-    kept: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            file_okay=False,
-            show_default=False,
-            help="Keep each photo's result here, and take up those of an earlier run that was broken off.",
-        ),
-    ] = None,
+    features: Features = "embedded",
+    split: SplitOf = "all",
+    seed: Seed = 0,
+    jobs: Jobs = 1,
+    device: Device = "auto",
+    kept: KeptFolder = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result and failures only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Measure how well the regions of layers agree with those that people have drawn.
 
@@ -66,36 +54,29 @@ def regions(
     failures = Failures(debug)
     counts = numbers(layers, "--layers")
     others = [] if no_clusters else numbers(clusters, "--clusters")
-    try:
-        with failures.caught(folder):
-            if output is not None:
-                check_output(output, overwrite)
-            photos = open_photos(folder, split)
-            with following(len(photos.names), _line, quiet=quiet) as tell:
-                report = evaluate_regions(
-                    photos,
-                    features,
-                    counts,
-                    others,
-                    finished=finished,
-                    device=device,
-                    seed=seed,
-                    jobs=jobs,
-                    kept=kept,
-                    tell=tell,
-                )
-            if report.scored:
-                typer.echo(f"regions, {len(report.scored)} photos, model {report.model}\n{_table(report)}")
-                typer.echo(_automatic(report))
-            if output is not None:
-                write_report(output, folder, {"split": split} | report.as_dict())
-            for photo in report.failures:
-                failures.name(Path(photo["name"]), photo["failure"])
-                if debug and "traceback" in photo:
-                    typer.echo(photo["traceback"], err=True)
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted: {'results are kept' if kept else 'nothing was written'}", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+    with interruptible("results are kept" if kept else "nothing was written"), failures.caught(folder):
+        if output is not None:
+            check_output(output, overwrite)
+        photos = open_photos(folder, split)
+        with following(len(photos.names), _line, quiet=quiet) as tell:
+            report = evaluate_regions(
+                photos,
+                features,
+                counts,
+                others,
+                finished=finished,
+                device=device,
+                seed=seed,
+                jobs=jobs,
+                kept=kept,
+                tell=tell,
+            )
+        if report.scored:
+            typer.echo(f"regions, {len(report.scored)} photos, model {report.model}\n{_table(report)}")
+            typer.echo(_automatic(report))
+        if output is not None:
+            write_report(output, folder, {"split": split} | report.as_dict())
+        name_failed(report, failures, debug=debug)
     failures.exit()
 
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from softseg.cli.evaluate_alpha import methods_named
-from softseg.cli.failures import INTERRUPTED, Failures
+from softseg.cli.failures import Failures
+from softseg.cli.options import Debug, Device, Quiet
 from softseg.cli.outputs import check_output
-from softseg.cli.reports import following, number, table, write_report
-from softseg.settings import DeviceName
+from softseg.cli.reports import following, interruptible, number, table, write_report
 
 
 def synthetic(
@@ -29,14 +29,14 @@ def synthetic(
     ] = "softseg,spectral_matting,feature_clusters",
     seed: Annotated[int, typer.Option(min=0, help="Of the composites and of the random choices.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Composites at a time.")] = 1,
-    device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = "auto",
+    device: Device = "auto",
     picture: Annotated[
         Path | None,
         typer.Option(metavar="PNG", show_default=False, help="The composites, their features and alphas, as a file."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace JSON and PNG.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result and failures only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Measure how well layers are found in ten composites, made from a seed, that are known exactly.
 
@@ -48,23 +48,19 @@ def synthetic(
 
     chosen = methods_named(methods)
     failures = Failures(debug)
-    try:
-        with failures.caught():
-            for path in (output, picture):
-                if path is not None:
-                    check_output(path, overwrite)
-            composites = suite(seed)
-            if picture is not None:
-                _draw(composites, picture)
-            with following(len(composites), _line, quiet=quiet) as tell:
-                scores = evaluate_synthetic(composites, chosen, seed=seed, device=device, jobs=jobs, tell=tell)
-            typer.echo("mean absolute error of matched layers / mean squared error of best unions")
-            typer.echo(_table(scores, chosen))
-            if output is not None:
-                write_report(output, None, {"seed": seed, "composites": scores})
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+    with interruptible("nothing was written"), failures.caught():
+        for path in (output, picture):
+            if path is not None:
+                check_output(path, overwrite)
+        composites = suite(seed)
+        if picture is not None:
+            _draw(composites, picture)
+        with following(len(composites), _line, quiet=quiet) as tell:
+            scores = evaluate_synthetic(composites, chosen, seed=seed, device=device, jobs=jobs, tell=tell)
+        typer.echo("mean absolute error of matched layers / mean squared error of best unions")
+        typer.echo(_table(scores, chosen))
+        if output is not None:
+            write_report(output, None, {"seed": seed, "composites": scores})
     failures.exit()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 import typer
 
 from softseg.cli.failures import INTERRUPTED, Failures
+from softseg.cli.options import Debug, Device, Features
 from softseg.cli.outputs import check_output
 from softseg.settings import DeviceName
 
@@ -41,10 +42,8 @@ def features(
             help="Draw the photo beside a random projection, PCA, and guided filter + PCA of its features.",
         ),
     ] = None,
-    model: Annotated[
-        str, typer.Option(metavar="embedded|NAME|FILE", help="Feature model, or a .safetensors file with its weights.")
-    ] = "embedded",
-    device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = "auto",
+    model: Features = "embedded",
+    device: Device = "auto",
     projected: Annotated[
         bool | None,
         typer.Option(
@@ -55,7 +54,7 @@ def features(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE and PNG.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Compute the semantic features of IMAGE, one vector per pixel, and write them to FILE, draw them, or both."""
     suffix = _check_usage(output, figure, projected)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from softseg.cli.failures import Failures
+from softseg.cli.options import Debug
 
 PACKAGES = ("softseg", "numpy", "scipy", "torch", "scikit-image", "pillow")
 OPTIONAL = ("pypardiso", "pillow-heif")
@@ -15,7 +16,7 @@ OPTIONAL = ("pypardiso", "pillow-heif")
 
 def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Print versions, devices, feature models and the licence."""
     failures = Failures(debug)

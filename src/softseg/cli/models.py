@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from softseg.cli.failures import INTERRUPTED, Failures
 from softseg.cli.models_import import import_command
+from softseg.cli.options import Debug
 
 if TYPE_CHECKING:
     from softseg.features.models import Weights
@@ -76,7 +77,7 @@ def fetch(
     ],
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is there.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Download the weights of a model into the cache folder ($SOFTSEG_HOME) and check them."""
     failures = Failures(debug)
@@ -102,7 +103,7 @@ def verify(
         str | None, typer.Argument(metavar="[NAME]", show_default=False, help="Default: everything that is there.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Compare the weights with their checksums. Exit code 1 if any are damaged, or NAME is not there."""
     failures = Failures(debug)

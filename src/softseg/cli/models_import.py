@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softseg.cli.failures import INTERRUPTED, Failures
+from softseg.cli.options import Debug
 from softseg.cli.outputs import check_output
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def import_command(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Convert the TensorFlow checkpoint of the seed's network (DeepLab-ResNet-101, 128 features) to safetensors."""
     if output is not None and output.suffix.lower() != ".safetensors":

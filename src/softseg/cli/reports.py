@@ -7,11 +7,34 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from softseg.cli.failures import INTERRUPTED, Failures
+
+if TYPE_CHECKING:
+    from softseg.evaluation.parallel import Report
+
 T = TypeVar("T")
+
+
+@contextmanager
+def interruptible(done: str) -> Iterator[None]:
+    """Ctrl-C in the block ends the command with one sentence, which says what became of the work."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted: {done}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def name_failed(report: Report, failures: Failures, *, debug: bool) -> None:
+    """Each photo without a result, on stderr."""
+    for photo in report.failures:
+        failures.name(Path(photo["name"]), photo["failure"])
+        if debug and "traceback" in photo:
+            typer.echo(photo["traceback"], err=True)
 
 
 @contextmanager

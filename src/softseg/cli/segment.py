@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from softseg.cli.failures import INTERRUPTED, Failures
-from softseg.settings import DeviceName, Grouping, Solver
+from softseg.cli.options import Debug, Device, Seed
+from softseg.settings import Grouping, Solver
 
 if TYPE_CHECKING:
     from softseg.cli.jobs import Job
@@ -44,13 +45,13 @@ def segment(
         str,
         typer.Option(metavar="N|auto", help="How many layers, from 2; auto: as many as the photo has parts, up to 12."),
     ] = "5",
-    device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = "auto",
+    device: Device = "auto",
     solver: Annotated[Solver, typer.Option(help="Fast, or the exact method as a reference.")] = "fast",
     grouping: Annotated[Grouping, typer.Option(help="How segments are joined into layers.")] = "agglomerative",
-    seed: Annotated[int, typer.Option(min=0, help="Of the random choices.")] = 0,
+    seed: Seed = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Split each IMAGE into soft layers and write them to DIR/<image name>/.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from softseg.cli.failures import INTERRUPTED, Failures
-from softseg.settings import DeviceName
+from softseg.cli.options import Debug, Device
 
 if TYPE_CHECKING:
     from softseg.training.recipes import Recipe
@@ -40,7 +40,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint in DIR, if there is one.")
     ] = False,
-    device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = "auto",
+    device: Device = "auto",
     precision: Annotated[Literal["32", "bf16"], typer.Option(help="Of the network's arithmetic.")] = "32",
     devices: Annotated[
         int | None,
@@ -55,7 +55,7 @@ def train(
         int | None, typer.Option(min=1, metavar="N", show_default="1, or what torchrun has started", help="Machines.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Train a feature network on labelled photos.
 

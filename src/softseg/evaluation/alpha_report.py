@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from softseg.evaluation.alpha_errors import AlphaErrors
-from softseg.evaluation.parallel import FAILURE
+from softseg.evaluation.parallel import Report
 
 ERRORS = tuple(field.name for field in fields(AlphaErrors))
 REGIONS = ("whole", "unknown")
@@ -18,27 +18,17 @@ Scores = dict[str, dict[str, dict[str, Any]]]  # method -> number of layers aske
 
 
 @dataclass(frozen=True)
-class AlphaReport:
+class AlphaReport(Report):
     """All photos, in the order of the data.
 
     photos : for each its name, and under "methods" its scores and under "seconds" the time each method took, or under
         "failure" why there are none; "picture" is a PNG file in base64, where pictures were asked for.
     """
 
-    model: str
-    digest: str
-    settings: Mapping[str, Any]
-    photos: Sequence[Mapping[str, Any]]
-
-    @property
-    def failures(self) -> list[Mapping[str, Any]]:
-        """The photos without scores."""
-        return [photo for photo in self.photos if photo.get(FAILURE)]
-
     @property
     def mean(self) -> Scores:
         """Of every error over the photos that have it, and of the number of layers there were."""
-        scored: list[Scores] = [photo["methods"] for photo in self.photos if not photo.get(FAILURE)]
+        scored: list[Scores] = [photo["methods"] for photo in self.scored]
         first: Scores = scored[0] if scored else {}
         return {
             method: {count: _mean([scores[method][count] for scores in scored]) for count in counts}

@@ -22,7 +22,7 @@ from softseg.evaluation.alpha_photos import AlphaPhoto, AlphaPhotos
 from softseg.evaluation.alpha_report import AlphaReport, Scores
 from softseg.evaluation.drawn import attempt
 from softseg.evaluation.methods import Count, Subject, check_method, subject_of, take_apart
-from softseg.evaluation.parallel import Kept, results
+from softseg.evaluation.parallel import Kept, in_order
 from softseg.evaluation.sheet import draw_sheet, png_bytes
 from softseg.evaluation.union import MOST, best_union
 from softseg.features import model_digest
@@ -88,12 +88,7 @@ def evaluate_alpha(
     decisive = settings | {"model_digest": digest, "pictures": pictures, "measure": "alpha"}
     keep = None if kept is None else Kept(kept, photos.names, decisive, files)
     task = _Task(photos, tuple(methods), tuple(counts), model, device, seed, spectral_solver, pictures)
-    found: dict[int, Mapping[str, Any]] = {}
-    for i, result in results(task, len(photos.names), jobs, keep):
-        found[i] = result
-        if tell is not None:
-            tell(result)
-    return AlphaReport(model, digest, settings, [found[i] for i in range(len(photos.names))])
+    return AlphaReport(model, digest, settings, in_order(task, len(photos.names), jobs, keep, tell))
 
 
 def score_alpha(

@@ -9,13 +9,13 @@ from itertools import pairwise
 from typing import Any
 
 from softseg.evaluation.boundary_errors import BoundaryCounts
-from softseg.evaluation.parallel import FAILURE
+from softseg.evaluation.parallel import Report
 
 Curve = Sequence[BoundaryCounts]  # one for each number of layers, in rising order
 
 
 @dataclass(frozen=True)
-class BoundaryReport:
+class BoundaryReport(Report):
     """All photos, in the order of the data.
 
     counts : the numbers of layers of each way.
@@ -25,22 +25,8 @@ class BoundaryReport:
         none.
     """
 
-    model: str
-    digest: str
-    settings: Mapping[str, Any]
     counts: Mapping[str, Sequence[int]]
     tolerances: Sequence[float]
-    photos: Sequence[Mapping[str, Any]]
-
-    @property
-    def failures(self) -> list[Mapping[str, Any]]:
-        """The photos without scores."""
-        return [photo for photo in self.photos if photo.get(FAILURE)]
-
-    @property
-    def scored(self) -> list[Mapping[str, Any]]:
-        """The others."""
-        return [photo for photo in self.photos if not photo.get(FAILURE)]
 
     def curve(self, way: str, tolerance: float) -> list[BoundaryCounts]:
         """The pixels of all photos for each number of layers."""
@@ -68,9 +54,7 @@ class BoundaryReport:
             row = {"layers": layers, **_shares(counts), "other_recall": recall, "ratio": None, "place": "within"}
             if recall:
                 row["ratio"] = counts.recall / recall
-            elif recall == 0:
-                row["place"] = "above"  # any recall is more
-            else:
+            elif recall is None:
                 known = [point.precision for point in curve if not math.isnan(point.precision)]
                 row["place"] = _place(counts.precision, known)
             rows.append(row | {"nearest": self._nearest(counts.precision, curve, other)})

@@ -27,7 +27,7 @@ from softseg.evaluation.boundary_errors import (
 )
 from softseg.evaluation.boundary_report import BoundaryReport
 from softseg.evaluation.drawn import attempt, kept_results, people_of
-from softseg.evaluation.parallel import results
+from softseg.evaluation.parallel import in_order
 from softseg.evaluation.region_score import layer_labels
 from softseg.features import model_digest
 from softseg.pipeline import decompose
@@ -95,13 +95,8 @@ def evaluate_boundaries(
     }
     keep = None if kept is None else kept_results(kept, photos, decisive)
     task = _Task(photos, model, ways, tuple(tolerances), device, seed)
-    found: dict[int, Mapping[str, Any]] = {}
-    for i, result in results(task, len(photos.names), jobs, keep):
-        found[i] = result
-        if tell is not None:
-            tell(result)
-    in_order = [found[i] for i in range(len(photos.names))]
-    return BoundaryReport(model, digest, settings, ways, tuple(tolerances), in_order)
+    found = in_order(task, len(photos.names), jobs, keep, tell)
+    return BoundaryReport(model, digest, settings, found, ways, tuple(tolerances))
 
 
 @dataclass(frozen=True)

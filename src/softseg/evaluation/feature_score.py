@@ -26,7 +26,7 @@ import numpy as np
 
 from softseg.devices import resolve_device
 from softseg.errors import InputError
-from softseg.evaluation.parallel import results
+from softseg.evaluation.parallel import in_order
 from softseg.features import extract, model_digest, project
 from softseg.settings import DeviceName
 from softseg.training.datasets import LabelledPhotos
@@ -132,12 +132,7 @@ def evaluate_features(
     resolve_device(device)
     task = _Task(photos, model, device, pairs, seed)
     digest = model_digest(model)
-    found: dict[int, PhotoScore] = {}
-    for i, score in results(task, len(photos.names), jobs):
-        found[i] = score
-        if tell is not None:
-            tell(score)
-    return FeatureReport(model, digest, pairs, seed, [found[i] for i in range(len(photos.names))])
+    return FeatureReport(model, digest, pairs, seed, in_order(task, len(photos.names), jobs, tell=tell))
 
 
 def score_features(

@@ -118,6 +118,56 @@ def results(task: Callable[[int], T], count: int, jobs: int = 1, kept: Kept | No
         yield i, result
 
 
+def in_order(
+    task: Callable[[int], T],
+    count: int,
+    jobs: int = 1,
+    kept: Kept | None = None,
+    tell: Callable[[T], object] | None = None,
+) -> list[T]:
+    """The same results in the order of the data; `tell` hears of each as it comes.
+
+    Examples
+    --------
+    >>> in_order(lambda i: i * i, 3, tell=print)
+    0
+    1
+    4
+    [0, 1, 4]
+    """
+    found: dict[int, T] = {}
+    for i, result in results(task, count, jobs, kept):
+        found[i] = result
+        if tell is not None:
+            tell(result)
+    return [found[i] for i in range(count)]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an evaluation of a feature model found, photo by photo in the order of the data.
+
+    model, digest : of the features.
+    settings : what else decides the results.
+    photos : a dictionary each, with its "name" and either results or, under "failure", why there are none.
+    """
+
+    model: str
+    digest: str
+    settings: Mapping[str, Any]
+    photos: Sequence[Mapping[str, Any]]
+
+    @property
+    def failures(self) -> list[Mapping[str, Any]]:
+        """The photos without results."""
+        return [photo for photo in self.photos if photo.get(FAILURE)]
+
+    @property
+    def scored(self) -> list[Mapping[str, Any]]:
+        """The others."""
+        return [photo for photo in self.photos if not photo.get(FAILURE)]
+
+
 def _computed(task: Callable[[int], T], indices: Sequence[int], jobs: int) -> Iterator[tuple[int, T]]:
     if min(jobs, len(indices)) <= 1:
         yield from ((i, task(i)) for i in indices)

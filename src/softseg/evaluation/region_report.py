@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from softseg.evaluation.parallel import FAILURE
+from softseg.evaluation.parallel import FAILURE, Report
 from softseg.evaluation.region_errors import RegionErrors
 
 MEASURES: Mapping[str, Callable[[Iterable[float]], float]] = {  # and how the best of several values is found
@@ -21,7 +21,7 @@ Errors = Mapping[str, float]  # a RegionErrors, as JSON can hold it
 
 
 @dataclass(frozen=True)
-class RegionReport:
+class RegionReport(Report):
     """All photos, in the order of the data.
 
     counts : for each way the numbers of its layers.
@@ -30,21 +30,7 @@ class RegionReport:
         number of "layers" that was chosen automatically; or under "failure" why there are none.
     """
 
-    model: str
-    digest: str
-    settings: Mapping[str, Any]
     counts: Mapping[str, Sequence[int]]
-    photos: Sequence[Mapping[str, Any]]
-
-    @property
-    def failures(self) -> list[Mapping[str, Any]]:
-        """The photos without scores."""
-        return [photo for photo in self.photos if photo.get(FAILURE)]
-
-    @property
-    def scored(self) -> list[Mapping[str, Any]]:
-        """The others."""
-        return [photo for photo in self.photos if not photo.get(FAILURE)]
 
     @property
     def curves(self) -> dict[str, list[RegionErrors]]:

@@ -27,7 +27,7 @@ from softseg.devices import resolve_device
 from softseg.errors import InputError
 from softseg.evaluation.connected import connected_parts
 from softseg.evaluation.drawn import attempt, kept_results, people_of
-from softseg.evaluation.parallel import results
+from softseg.evaluation.parallel import in_order
 from softseg.evaluation.region_errors import region_errors
 from softseg.evaluation.region_report import RegionReport, pooled
 from softseg.features import model_digest
@@ -94,14 +94,9 @@ def evaluate_regions(
     decisive = settings | scored | {"measure": "regions", "model_digest": digest}
     keep = None if kept is None else kept_results(kept, photos, decisive)
     task = _Task(photos, model, tuple(counts), tuple(clusters), finished, device, seed)
-    found: dict[int, Mapping[str, Any]] = {}
-    for i, result in results(task, len(photos.names), jobs, keep):
-        found[i] = result
-        if tell is not None:
-            tell(result)
     numbers = {"layers": tuple(counts)} | ({"feature_clusters": tuple(clusters)} if clusters else {})
     ways = {f"{way}{kind}": column for way, column in numbers.items() for kind in ("", CONNECTED)}
-    return RegionReport(model, digest, settings, ways, [found[i] for i in range(len(photos.names))])
+    return RegionReport(model, digest, settings, in_order(task, len(photos.names), jobs, keep, tell), ways)
 
 
 def layer_labels(decomposition: Decomposition, count: int, *, finished: bool = False) -> np.ndarray:

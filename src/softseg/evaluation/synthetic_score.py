@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from softseg.errors import InputError
 from softseg.evaluation.methods import Subject, check_method, take_apart
-from softseg.evaluation.parallel import results
+from softseg.evaluation.parallel import in_order
 from softseg.evaluation.synthetic import Composite
 from softseg.evaluation.union import best_union
 from softseg.images import Photo
@@ -94,12 +94,8 @@ def evaluate_synthetic(
     """
     for method in methods:
         check_method(method)
-    found: dict[int, dict[str, Any]] = {}
-    for i, result in results(_Task(composites, methods, seed, device, settings), len(composites), jobs):
-        found[i] = result
-        if tell is not None:
-            tell(result)
-    return [found[i] for i in range(len(composites))]
+    task = _Task(composites, methods, seed, device, settings)
+    return in_order(task, len(composites), jobs, tell=tell)
 
 
 @dataclass(frozen=True)
