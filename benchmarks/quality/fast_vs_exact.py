@@ -22,7 +22,7 @@ from scipy.optimize import linear_sum_assignment
 
 from benchmarks.machine import machine
 from softseg.pipeline import Decomposition, decompose
-from softseg.segments import group, relaxed_sparsification
+from softseg.segments import relaxed_sparsification
 from softseg.settings import Settings
 
 LAYERS = 5
@@ -36,7 +36,7 @@ def compare(path: Path, pixels: int, unknowns: list[int]) -> dict[str, Any]:
     start = time.perf_counter()
     exact = decompose(image, solver="exact")
     seconds = time.perf_counter() - start
-    grouped, _ = group(exact.segments, exact.features, LAYERS)
+    grouped = exact.grouped(LAYERS)
     reference = relax(exact, grouped)
     row: dict[str, Any] = {
         "photo": path.name,
@@ -51,7 +51,7 @@ def compare(path: Path, pixels: int, unknowns: list[int]) -> dict[str, Any]:
         start = time.perf_counter()
         fast = decompose(image, features=exact.features, settings=settings)
         seconds = time.perf_counter() - start
-        own = relax(fast, group(fast.segments, fast.features, LAYERS)[0])
+        own = relax(fast, fast.grouped(LAYERS))
         transferred = relax(fast, transfer(fast.segments, grouped))
         row["fast"].append(
             {

@@ -121,7 +121,7 @@ def decompose(
         basis = eigenbasis(graph, pixels, settings.spectrum)
     with stage("constrained sparsification"):
         start = initial_clusters(semantic, settings.constrained.clusters, seed=settings.seed)
-        segments = fit_segments(basis, start, settings.constrained, seed=settings.seed)
+        segments = fit_segments(basis, start, settings.constrained, seed=settings.seed, strata=labels)
 
     statistics = {
         "device": str(resolve_device(settings.device)),

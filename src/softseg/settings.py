@@ -43,6 +43,8 @@ class SpectrumSettings:
     count: int = 100  # paper
     solver: Solver = "fast"
     coarse_unknowns: int = 3_000  # measured: docs/method.md, Fast against exact
+    candidates: int = 192  # measured: coarse eigenvectors, of which the lowest are kept after smoothing
+    smoothing_steps: int = 12  # measured: 0 keeps the coarse eigenvectors as they are
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ class Settings:
             "graph.superpixels": self.graph.superpixels,
             "spectrum.count": self.spectrum.count,
             "spectrum.coarse_unknowns": self.spectrum.coarse_unknowns,
+            "spectrum.candidates": self.spectrum.candidates,
+            "spectrum.smoothing_steps + 1": self.spectrum.smoothing_steps + 1,
             "constrained.clusters": self.constrained.clusters,
             "constrained.iterations": self.constrained.iterations,
             "grouping.automatic_most - 1": self.grouping.automatic_most - 1,

@@ -100,7 +100,7 @@ def test_components_sum_to_one_largest_first(kind: str, size: tuple[int, int], s
     assert components.dtype == np.float64
     assert components.shape[1:] == size
     assert 2 <= len(components) <= 20
-    np.testing.assert_allclose(components.sum(axis=0), 1, atol=1e-8)
+    np.testing.assert_allclose(components.sum(axis=0), 1, atol=1e-8 if solver == "exact" else 1e-5)
     areas = components.sum(axis=(1, 2))
     assert (np.diff(areas) <= 0).all()
 

@@ -18,7 +18,7 @@ PACKAGE = Path(softseg.__file__).parent
 LAYERS = [
     ("errors",),
     ("settings",),
-    ("checks", "decode", "devices", "files", "images", "progress"),
+    ("checks", "compiled", "decode", "devices", "files", "images", "progress"),
     ("features",),
     ("graph",),
     ("spectrum",),
@@ -106,7 +106,7 @@ def python(code: str) -> str:
 
 
 def test_import_is_cheap() -> None:
-    heavy = "{'numpy', 'PIL', 'rich', 'scipy', 'skimage', 'tifffile', 'torch', 'typer'}"
+    heavy = "{'numba', 'numpy', 'PIL', 'rich', 'scipy', 'skimage', 'tifffile', 'torch', 'typer'}"
     assert python(f"import sys, softseg; print(sorted({heavy} & set(sys.modules)))") == "[]"
 
 
@@ -117,11 +117,23 @@ def test_the_command_line_says_its_version_without_the_heavy_libraries() -> None
         "sys.argv = ['softseg', '--version']\n"
         "try:\n    main()\n"
         "except SystemExit:\n    pass\n"
-        "print(sorted({'scipy', 'skimage', 'torch'} & set(sys.modules)))"
+        "print(sorted({'numba', 'scipy', 'skimage', 'torch'} & set(sys.modules)))"
     )
     version, heavy = python(code).splitlines()
     assert version == f"softseg {softseg.__version__}"
     assert heavy == "[]"
+
+
+def test_the_compiler_is_loaded_only_when_a_kernel_is_needed() -> None:
+    assert [name for name, path in MODULES.items() if "numba" in own_and_others(path)] == ["softseg.compiled"]
+    kernels = {name for name, path in MODULES.items() if "softseg.compiled" in imports(path)}
+    assert kernels == {"softseg.features.guided_kernel", "softseg.spectrum.smoothing_kernel"}
+    for name, path in MODULES.items():
+        assert not kernels & set(imports(path, at_run_time=True)), f"{name} imports a kernel before it is needed"
+
+
+def own_and_others(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
 
 
 def test_public_names_exist_and_are_typed() -> None:

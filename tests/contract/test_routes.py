@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from softseg.pipeline import Decomposition, decompose, segment
-from softseg.segments import group, relaxed_sparsification
+from softseg.segments import relaxed_sparsification
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -43,12 +43,12 @@ def test_the_exact_route_is_repeatable_too() -> None:
 def test_the_fast_route_is_near_the_exact_one(name: str, layers: int) -> None:
     """The same grouping: each soft segment of the fast route goes to the exact layer with which it shares most.
 
-    It does not hold for every photo yet. Where two layers share one smooth region (fur, a flat sky), nothing in the
-    photo says where one ends; there even another sample of pixels moves the border.
+    It does not hold for every photo. Where two layers share one smooth region, such as a flat sky, nothing in the photo
+    says where one ends; there even another sample of pixels moves the border.
     """
     photo = small(200, name)
     exact, fast = decompose(photo, solver="exact"), decompose(photo)
-    grouped, _ = group(exact.segments, exact.features, layers)
+    grouped = exact.grouped(layers)
     shared = (np.clip(fast.segments, 0, 1) @ np.clip(grouped, 0, 1).T).argmax(axis=1)
     transferred = (shared == np.arange(layers)[:, None]).astype(np.float64) @ fast.segments
     assert np.abs(relaxed(fast, transferred) - relaxed(exact, grouped)).mean() < 0.01
@@ -56,4 +56,5 @@ def test_the_fast_route_is_near_the_exact_one(name: str, layers: int) -> None:
 
 
 def relaxed(decomposition: Decomposition, layers: np.ndarray) -> np.ndarray:
-    return relaxed_sparsification(layers, decomposition.laplacian, decomposition.photo.pixels)
+    pixels, settings = decomposition.photo.pixels, decomposition.settings.relaxed
+    return relaxed_sparsification(layers, decomposition.laplacian, pixels, settings)

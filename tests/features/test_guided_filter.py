@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softseg.errors import ImageError, InputError
-from softseg.features import guided_filter, guided_planes
+from softseg.features import guided_filter, guided_strips
 from softseg.features.guided_filter import filter_on_tensors, filter_planes
+from softseg.features.guided_strips import GuidedFilter
 from tests.reference.guided_filter import guided_filter_reference
 
 
@@ -119,35 +120,107 @@ def test_refuses_parameters_out_of_range() -> None:
         guided_filter(channels, channels)
 
 
-@pytest.mark.parametrize(("h", "w", "radius"), [(61, 47, 5), (20, 90, 3), (5, 4, 30), (33, 1, 8)])
+SHAPES = [
+    (61, 47, 5),
+    (20, 90, 3),
+    (5, 4, 30),
+    (33, 1, 8),
+    (1, 33, 8),
+    (1, 1, 5),
+    (11, 11, 5),
+    (10, 12, 5),
+    (3, 700, 20),
+]
+
+
+@pytest.mark.parametrize(("h", "w", "radius"), SHAPES)
+@pytest.mark.parametrize("channels", [1, 35])
 @pytest.mark.parametrize("accurate", [torch.float32, torch.float64])
-def test_the_planes_of_the_processor_agree_with_the_steps_of_the_paper(
-    h: int, w: int, radius: int, accurate: torch.dtype
+def test_the_rows_of_the_processor_agree_with_the_steps_of_the_paper(
+    h: int, w: int, radius: int, channels: int, accurate: torch.dtype
 ) -> None:
-    image, channels = _inputs(9, h, w, 19)  # more channels than a thread takes at a time
+    image, values = _inputs(9, h, w, channels)  # 35: blocks of four and one of three
     regularization = 0.01 if accurate == torch.float32 else 1e-6
-    planes = torch.from_numpy(channels.astype(np.float32)).permute(2, 0, 1)
+    planes = torch.from_numpy(values.astype(np.float32)).permute(2, 0, 1)
     pixels = torch.from_numpy(image)
     guide = (pixels - pixels.mean((0, 1))).permute(2, 0, 1).contiguous()
     expected = filter_on_tensors(guide, planes, radius, regularization, accurate)
     torch.testing.assert_close(filter_planes(pixels, planes, radius, regularization), expected, atol=2e-6, rtol=0)
 
 
-def test_neither_threads_nor_memory_change_a_digit(monkeypatch: pytest.MonkeyPatch) -> None:
-    image, channels = _inputs(10, 30, 40, 21)
+@pytest.mark.parametrize("radius", range(1, 18))
+def test_the_sums_are_those_of_every_radius(radius: int) -> None:
+    """Each radius is another way of doubling, and another height of the blocks of rows."""
+    image, values = _inputs(12, 40, 41, 1)
+    planes, pixels = torch.from_numpy(values.astype(np.float32)).permute(2, 0, 1), torch.from_numpy(image)
+    guide = (pixels - pixels.mean((0, 1))).permute(2, 0, 1).contiguous()
+    expected = filter_on_tensors(guide, planes, radius, 0.01, torch.float64)
+    torch.testing.assert_close(filter_planes(pixels, planes, radius, 0.01), expected, atol=1e-6, rtol=0)
+
+
+def _filter_and_planes(
+    threads: int, dtype: str = "float32", regularization: float = 0.01
+) -> tuple[GuidedFilter, np.ndarray]:
+    image, channels = _inputs(10, 30, 1300, 17)  # three strips, eight blocks of two and one of one
     guide = np.moveaxis(image - image.mean((0, 1)), -1, 0)
     planes = np.ascontiguousarray(np.moveaxis(channels, -1, 0), dtype=np.float32)
-    guided = guided_planes.GuidedFilter(guide, 5, 0.01, np.dtype(np.float32))
-    once = guided(planes, 1).tobytes()
-    assert guided(planes, 7).tobytes() == once
-    monkeypatch.setattr(guided_planes, "_MEMORY", 1)
-    assert guided(planes, 7).tobytes() == once
+    return GuidedFilter(guide, 5, regularization, np.dtype(dtype), threads), planes
 
 
-def test_what_goes_wrong_in_a_thread_is_raised() -> None:
-    guided = guided_planes.GuidedFilter(np.zeros((3, 6, 7)), 2, 0.01, np.dtype(np.float32))
-    with pytest.raises(ValueError, match="broadcast"):
-        guided(np.zeros((3, 5, 7), np.float32), 2)
+@pytest.mark.parametrize(("dtype", "regularization"), [("float32", 0.01), ("float64", 1e-6)])
+def test_neither_threads_nor_the_order_in_memory_change_a_digit(dtype: str, regularization: float) -> None:
+    guided, planes = _filter_and_planes(1, dtype, regularization)
+    once = guided(planes).tobytes()
+    many, _ = _filter_and_planes(7, dtype, regularization)
+    assert many(planes).tobytes() == once
+    innermost = np.moveaxis(np.ascontiguousarray(np.moveaxis(planes, 0, -1)), -1, 0)
+    assert many(innermost).tobytes() == once
+    gaps = np.repeat(np.repeat(planes, 2, axis=0), 3, axis=2)[::2, :, ::3]
+    assert many(gaps).tobytes() == once
+    assert many(planes[:, ::-1])[:, ::-1].tobytes() != once  # the comparison sees a single digit
+    np.testing.assert_allclose(many(planes[:3]), guided(planes)[:3], atol=1e-6)
+
+
+def test_pytorchs_threads_do_not_change_a_digit() -> None:
+    image, channels = _inputs(14, 200, 300, 9)
+    threads = torch.get_num_threads()
+    try:
+        results = []
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            results.append(guided_filter(image, channels).tobytes())
+    finally:
+        torch.set_num_threads(threads)
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("limits", [{"_COLUMNS": 7}, {"_COLUMNS": 100, "_AT_ONCE": 3}, {"_BYTES": 1}])
+def test_the_edges_of_strips_and_blocks_leave_no_trace(limits: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    guided, planes = _filter_and_planes(2)
+    expected = guided(planes)
+    for name, value in limits.items():
+        monkeypatch.setattr(guided_strips, name, value)
+    guided, planes = _filter_and_planes(2)
+    assert guided(planes).tobytes() == expected.tobytes()
+
+
+def test_planes_of_another_size_or_type_never_reach_the_kernel() -> None:
+    guided = GuidedFilter(np.zeros((3, 6, 7)), 2, 0.01, np.dtype(np.float32), 2)
+    with pytest.raises(ValueError, match="for a guide of"):
+        guided(np.zeros((3, 5, 7), np.float32))
+    with pytest.raises(ValueError, match="float64"):
+        guided(np.zeros((3, 6, 7)))
+
+
+def test_what_goes_wrong_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    guided, planes = _filter_and_planes(2)
+
+    def broken(*_: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(guided, "_kernel", broken)
+    with pytest.raises(MemoryError, match="no room"):
+        guided(planes)
 
 
 @pytest.mark.gpu

@@ -130,6 +130,15 @@ def test_a_sample_still_sums_to_one_everywhere(basis: tuple[np.ndarray, np.ndarr
     np.testing.assert_allclose(once.sum(axis=0), 1, atol=1e-9)
 
 
+def test_every_stratum_has_its_share_of_a_sample() -> None:
+    strata = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [400, 300, 200, 101])).reshape(7, -1)
+    one, two = (constrained._sample(1001, 100, seed, strata) for seed in (0, 1))
+    for pixels in (one, two):
+        assert len(np.unique(pixels)) == 100 and (np.diff(pixels) > 0).all()
+        assert np.abs(np.bincount(strata.ravel()[pixels]) - [40, 30, 20, 10]).max() <= 1
+    assert one.tolist() == constrained._sample(1001, 100, 0, strata).tolist() != two.tolist()
+
+
 def test_segments_are_the_same_with_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     basis = make_basis(12, seed=4)
     expected = constrained_sparsification(*basis, SHORT)
@@ -456,7 +465,7 @@ def test_a_sample_stands_for_all_pixels(monkeypatch: pytest.MonkeyPatch) -> None
     labels = np.repeat(np.arange(60) // 20, copies)
     few_rounds = ConstrainedSettings(iterations=4)
     everything = constrained_sparsification(basis, values, labels, few_rounds)
-    monkeypatch.setattr(constrained, "_sample", lambda total, count, seed: np.arange(0, total, copies))
+    monkeypatch.setattr(constrained, "_sample", lambda total, count, seed, strata: np.arange(0, total, copies))
     np.testing.assert_allclose(constrained_sparsification(basis, values, labels, few_rounds), everything, atol=1e-6)
     careless = constrained_sparsification(basis, copies * values, labels, few_rounds)
     assert np.abs(careless - everything).max() > 1e-3  # the weight of the energy does matter here

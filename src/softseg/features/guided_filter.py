@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from softseg.devices import resolve_device, to_tensor
 from softseg.errors import InputError
-from softseg.features.guided_planes import GuidedFilter
+from softseg.features.guided_strips import GuidedFilter
 from softseg.images import check_image
 
 # Below it a float32 covariance has too few digits: the division by the regularisation would amplify its rounding.
@@ -37,7 +38,8 @@ def guided_filter(
 
     Returns
     -------
-    (h, w, D) float32 array, or (h, w) for one channel; the image may be smaller than a window.
+    (h, w, D) float32 array, or (h, w) for one channel; the image may be smaller than a window. In memory each channel
+    is a plane of its own, as it was computed: `numpy.ascontiguousarray` brings the channels of a pixel together.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def guided_filter(
     values = check_channels(values[..., None] if single else values, guide.shape[:2])
     where = resolve_device(device)
     filtered = filter_planes(to_tensor(guide, where), to_tensor(values, where).permute(2, 0, 1), radius, regularization)
-    result = np.ascontiguousarray(filtered.permute(1, 2, 0).cpu().numpy())
+    result: np.ndarray = filtered.cpu().permute(1, 2, 0).numpy()
     return result[..., 0] if single else result
 
 
@@ -84,12 +86,15 @@ def filter_planes(image: torch.Tensor, planes: torch.Tensor, radius: int, regula
     """`guided_filter` on tensors: `image` (h, w, 3) float64, `planes` (D, h, w) float32, to (D, h, w) float32."""
     if radius < 1 or regularization <= 0:
         raise InputError(f"radius is {radius} and regularization {regularization}; they must be at least 1 and above 0")
-    guide = (image - image.mean((0, 1))).permute(2, 0, 1).contiguous()
     accurate = torch.float32 if regularization >= _FLOAT32_REGULARIZATION else torch.float64
     if planes.is_cuda:
+        guide = (image - image.mean((0, 1))).permute(2, 0, 1).contiguous()
         return filter_on_tensors(guide, planes, radius, regularization, accurate)
-    guided = GuidedFilter(guide.numpy(), radius, regularization, np.dtype(str(accurate).removeprefix("torch.")))
-    return torch.from_numpy(guided(planes.numpy(), torch.get_num_threads()))
+    colors = image.numpy()
+    centered = np.moveaxis(colors - colors.mean(axis=(0, 1)), -1, 0)  # a mean by PyTorch depends on the threads
+    dtype: np.dtype[np.floating[Any]] = np.dtype(str(accurate).removeprefix("torch."))
+    guided = GuidedFilter(centered, radius, regularization, dtype, torch.get_num_threads())
+    return torch.from_numpy(guided(planes.numpy()))
 
 
 def filter_on_tensors(

@@ -66,11 +66,20 @@ def constrained_sparsification(
 
 
 def fit_segments(
-    basis: Eigenbasis, initial_labels: np.ndarray, settings: ConstrainedSettings, *, seed: int = 0
+    basis: Eigenbasis,
+    initial_labels: np.ndarray,
+    settings: ConstrainedSettings,
+    *,
+    seed: int = 0,
+    strata: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(m', N) soft segments in the span of an eigenbasis; see `constrained_sparsification`."""
+    """(m', N) soft segments in the span of an eigenbasis; see `constrained_sparsification`.
+
+    `strata` are superpixels, integers of N entries, each of which gets its share of the sample: what is even inside of
+    them is then summed without error.
+    """
     labels = initial_labels.reshape(-1)
-    pixels = _sample(labels.size, settings.sample, seed)
+    pixels = _sample(labels.size, settings.sample, seed, strata)
     # A sum over s of N pixels is s / N of the whole sum on average: the energy of the graph must shrink with it.
     coefficients = _sparsify(
         torch.from_numpy(np.ascontiguousarray(basis.rows(pixels))),
@@ -155,11 +164,18 @@ def _weighted_grams(basis: torch.Tensor, pairs: torch.Tensor | None, weights: to
     return grams
 
 
-def _sample(total: int, count: int | None, seed: int) -> np.ndarray:
-    """Sorted indices of `count` random pixels out of `total` (all of them when None or not fewer)."""
+def _sample(total: int, count: int | None, seed: int, strata: np.ndarray | None = None) -> np.ndarray:
+    """Sorted indices of `count` random pixels out of `total` (all of them when None or not fewer).
+
+    With strata, every (total / count)-th of the pixels in the order of their stratum, at random within each.
+    """
     if count is None or count >= total:
         return np.arange(total)
-    return np.sort(np.random.default_rng(seed).choice(total, count, replace=False))
+    rng = np.random.default_rng(seed)
+    if strata is None:
+        return np.sort(rng.choice(total, count, replace=False))
+    ordered = np.lexsort((rng.random(total), strata.reshape(-1)))
+    return np.sort(ordered[((np.arange(count) + rng.random()) * (total / count)).astype(np.int64)])
 
 
 def _check(vectors: np.ndarray, values: np.ndarray, initial_labels: np.ndarray) -> None:

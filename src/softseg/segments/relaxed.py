@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from scipy.ndimage import convolve1d
 
 from softseg.errors import ConvergenceError, InputError
+from softseg.graph.products import to_torch
 from softseg.images import check_image
 from softseg.settings import RelaxedSettings
 
@@ -117,7 +117,7 @@ class _Operator:
 
     def __init__(self, laplacian: sp.csr_array, count: int, penalty: float) -> None:
         csr = sp.csr_array(laplacian, dtype=np.float64)
-        self.matrix = _to_torch(csr)
+        self.matrix = to_torch(csr)
         self.diagonal = torch.from_numpy(csr.diagonal()).unsqueeze(1)
         self.count, self.penalty = count, penalty
 
@@ -151,19 +151,6 @@ class _Operator:
             p = z + (rz / previous) * p
             count += 1
         return x, count, float(r.norm() / right.norm())
-
-
-def _to_torch(csr: sp.csr_array) -> torch.Tensor:
-    """The same matrix for PyTorch, whose product with several columns runs on all threads; SciPy's on one."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse (CSR tensor support is in beta|invariant checks)", UserWarning)
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(csr.indptr),
-            torch.from_numpy(csr.indices),
-            torch.from_numpy(csr.data),
-            csr.shape,
-            check_invariants=False,
-        )
 
 
 def _clean(alphas: torch.Tensor) -> torch.Tensor:

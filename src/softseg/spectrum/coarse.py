@@ -11,16 +11,18 @@ from softseg.errors import ConvergenceError
 from softseg.spectrum.lanczos import block_lanczos
 
 _FIRST_SHIFT = 1e-3
+_BLOCK = 32
 _RIDGE = 1e-10  # of the mass matrix, whose columns have unit length; keeps near-dependent columns harmless
 
 
 def galerkin_eigenpairs(
-    laplacian: sp.csr_array, prolongation: sp.csr_array, count: int
+    laplacian: sp.csr_array, prolongation: sp.csr_array, count: int, tolerance: float = 1e-6
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rayleigh-Ritz in the span of P: the pairs of smallest magnitude of ``P^T L P x = lambda P^T P x``.
 
     Returns the values (count,), ascending, and the coefficients X (n, count) of the eigenvectors ``V = P X``, which are
     orthonormal. V is never formed. P holds the constant vector, so 0 is one of the values and 1 is in the span of V.
+    `tolerance` is relative, of the residuals of the inverted problem.
     """
     stiffness = (prolongation.T @ (laplacian @ prolongation)).toarray()
     mass = sp.csr_array(prolongation.T @ prolongation)
@@ -30,7 +32,7 @@ def galerkin_eigenpairs(
     def apply(block: np.ndarray) -> np.ndarray:  # C^-1 M C^-T with A + s M = C C^T
         return np.asarray(inverse @ (mass @ (inverse.T @ block)))
 
-    ritz = block_lanczos(apply, len(stiffness), min(count, len(stiffness)), block=16, tolerance=1e-6)
+    ritz = block_lanczos(apply, len(stiffness), min(count, len(stiffness)), block=_BLOCK, tolerance=tolerance)
     values, vectors = 1 / ritz.values - shift, ritz.vectors
     if -values[0] > values[-1]:
         # Values beyond those found may be nearer to zero than the lowest: many repelling regions, as in a mosaic. Rare.

@@ -12,6 +12,10 @@ from softseg.settings import SpectrumSettings
 from softseg.spectrum.coarse import galerkin_eigenpairs
 from softseg.spectrum.coarse_space import coarse_space
 from softseg.spectrum.exact import solve_exactly
+from softseg.spectrum.refinement import refine
+
+_LARGEST_REFINED = 1_500_000  # pixels
+_ROUGHLY = 0.1  # of candidates: their span is what counts, and it is there long before the single vectors are
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +23,7 @@ class Eigenbasis:
     """Eigenvectors ``V = P X`` of the Laplacian, with orthonormal columns, that need not be formed.
 
     values : (n,) eigenvalues.
-    coefficients : X; (N, n) the eigenvectors themselves on the exact route, (c, n) in the coarse space on the fast one.
+    coefficients : X; (N, n) the eigenvectors themselves, or (c, n) where they were left in the coarse space.
     prolongation : P, (N, c) sparse, or None for the identity.
     statistics : how the solver got there, plain numbers.
     """
@@ -30,20 +34,20 @@ class Eigenbasis:
     statistics: Mapping[str, float | int | str]
 
     def rows(self, pixels: np.ndarray) -> np.ndarray:
-        """(s, n) rows of V at the given pixels."""
+        """(s, n) float64 rows of V at the given pixels."""
         if self.prolongation is None:
-            return np.asarray(self.coefficients[pixels])
+            return np.asarray(self.coefficients[pixels], dtype=np.float64)
         return np.asarray(self.prolongation[pixels] @ self.coefficients)
 
     def expand(self, coefficients: np.ndarray) -> np.ndarray:
-        """(N, m) vectors V Y for (n, m) coefficients Y."""
-        inner = self.coefficients @ coefficients
-        return inner if self.prolongation is None else np.asarray(self.prolongation @ inner)
+        """(N, m) float64 vectors V Y for (n, m) coefficients Y."""
+        inner = self.coefficients @ coefficients.astype(self.coefficients.dtype, copy=False)
+        return np.asarray(inner if self.prolongation is None else self.prolongation @ inner, dtype=np.float64)
 
     def ones(self) -> np.ndarray:
         """(n,) coefficients V^T 1 of the constant vector."""
         if self.prolongation is None:
-            return np.asarray(self.coefficients.sum(axis=0))
+            return np.asarray(self.coefficients.sum(axis=0, dtype=np.float64))
         return np.asarray(self.coefficients.T @ self.prolongation.sum(axis=0))
 
 
@@ -51,7 +55,8 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
     """The lowest eigenvectors by the route that `settings.solver` names.
 
     "exact": all digits, by shift-invert on every pixel. "fast": the best ones in a space of
-    `settings.coarse_unknowns` locally colour-affine functions.
+    `settings.coarse_unknowns` locally colour-affine functions, more of them than wanted, refined at every pixel. Photos
+    of more than 1.5 megapixels keep the coarse ones: the candidates would need more than a gigabyte.
     """
     count = min(settings.count, laplacian.shape[0] // 4)
     if settings.solver == "exact":
@@ -63,11 +68,14 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
             {"eigenvectors": count, "solves": pairs.solves, "largest_residual": float(pairs.residuals.max())},
         )
     prolongation = coarse_space(image, settings.coarse_unknowns)
-    count = min(count, prolongation.shape[1] // 2)
-    values, coefficients = galerkin_eigenpairs(laplacian, prolongation, count)
-    return Eigenbasis(
-        values,
-        coefficients,
-        prolongation,
-        {"eigenvectors": len(values), "coarse_unknowns": prolongation.shape[1]},
-    )
+    most = prolongation.shape[1] // 2
+    count = min(count, most)
+    refined = settings.smoothing_steps > 0 and len(image.reshape(-1, 3)) <= _LARGEST_REFINED
+    candidates = min(max(count, settings.candidates), most) if refined else count
+    tolerance = _ROUGHLY if refined else 1e-6
+    values, coefficients = galerkin_eigenpairs(laplacian, prolongation, candidates, tolerance)
+    statistics = {"eigenvectors": count, "coarse_unknowns": prolongation.shape[1], "candidates": candidates}
+    if not refined:
+        return Eigenbasis(values, coefficients, prolongation, statistics)
+    coarse = np.asarray(prolongation.astype(np.float32) @ coefficients.astype(np.float32))
+    return Eigenbasis(*refine(laplacian, coarse, count, settings.smoothing_steps), None, statistics)
