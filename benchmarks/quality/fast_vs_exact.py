@@ -30,9 +30,7 @@ LAYERS = 5
 
 def compare(path: Path, pixels: int, unknowns: list[int]) -> dict[str, Any]:
     """Differences of the final alphas of one photo, reduced to about `pixels` pixels."""
-    image = Image.open(path).convert("RGB")
-    scale = min(1.0, (pixels / (image.width * image.height)) ** 0.5)
-    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+    image = reduced(path, pixels)
     start = time.perf_counter()
     exact = decompose(image, solver="exact")
     seconds = time.perf_counter() - start
@@ -63,6 +61,14 @@ def compare(path: Path, pixels: int, unknowns: list[int]) -> dict[str, Any]:
             }
         )
     return row
+
+
+def reduced(path: Path, pixels: int) -> Image.Image:
+    """The photo with about so many pixels, or its own fewer."""
+    with Image.open(path) as file:
+        image = file.convert("RGB")
+    scale = min(1.0, (pixels / (image.width * image.height)) ** 0.5)
+    return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
 
 
 def relax(decomposition: Decomposition, layers: np.ndarray) -> np.ndarray:

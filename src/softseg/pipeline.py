@@ -141,7 +141,7 @@ class Decomposition:
     photo : the photograph as it was used.
     features : (h, w, 3) semantic features in [0, 1].
     laplacian : (N, N) sparse, of the graph.
-    segments : (m, N) float32 soft segments, summing to one.
+    segments : (m, N) float64 soft segments, summing to one within about 1e-5.
     """
 
     photo: Photo

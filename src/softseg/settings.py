@@ -42,7 +42,7 @@ class SpectrumSettings:
 
     count: int = 100  # paper
     solver: Solver = "fast"
-    coarse_unknowns: int = 3_000  # measured: docs/method.md, Fast against exact
+    coarse_unknowns: int = 3_000  # measured: docs/method.md, Coarse space
     candidates: int = 192  # measured: coarse eigenvectors, of which the lowest are kept after smoothing
     smoothing_steps: int = 12  # measured: 0 keeps the coarse eigenvectors as they are
 
@@ -134,7 +134,7 @@ class Settings:
         """
         settings = cls(seed=seed, device=device, spectrum=SpectrumSettings(solver=solver))
         if solver == "fast":
-            # measured: 5,000 pixels move the final layers by 0.001 to 0.03 (docs/method.md), the tolerance by 0.0001
+            # measured: docs/method.md, Fast against exact; the tolerance moves the layers by 0.0001
             return replace(
                 settings,
                 constrained=ConstrainedSettings(sample=5_000),

@@ -137,6 +137,8 @@ def test_every_stratum_has_its_share_of_a_sample() -> None:
         assert len(np.unique(pixels)) == 100 and (np.diff(pixels) > 0).all()
         assert np.abs(np.bincount(strata.ravel()[pixels]) - [40, 30, 20, 10]).max() <= 1
     assert one.tolist() == constrained._sample(1001, 100, 0, strata).tolist() != two.tolist()
+    with pytest.raises(InputError, match="1001 pixels"):
+        constrained._sample(1001, 100, 0, strata[:3])
 
 
 def test_segments_are_the_same_with_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -469,6 +469,29 @@ def test_refinement_gains_most_of_what_the_coarse_space_lacks() -> None:
     assert excess(8) < excess(2) < excess(0)
 
 
+def test_a_lone_pixel_that_repels_others_does_not_make_the_smoothing_explode() -> None:
+    """Hardly tied to its neighbours, and the centroid of a superpixel unlike those around it."""
+    ties = {(i, i + 1): 1e-3 if 200 in (i, i + 1) else 1.0 for i in range(399)}
+    ties |= {(200, j): -0.01 for j in (180, 185, 190, 210, 215, 220)}
+    (one, two), weights = np.array(list(ties)).T, np.array(list(ties.values()))
+    half = sp.coo_array((weights, (one, two)), shape=(400, 400)).tocsr()
+    affinity = half + half.T
+    matrix = sp.csr_array(sp.diags_array(affinity.sum(axis=1)) - affinity)
+    assert matrix[200, 200] < 0
+    vectors = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
+    smoothed = refinement._Smoother.of(matrix, 12)(vectors.copy())
+    assert np.abs(smoothed).max() < 100 * np.abs(vectors).max()  # with a hundredth of the mean as the least, 1e9
+
+
+def test_without_enough_independent_vectors_the_coarse_ones_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def few_pairs(*_: object) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros(3), np.zeros((576, 3), np.float32)
+
+    monkeypatch.setattr(sys.modules["softseg.spectrum.eigenbasis"], "refine", few_pairs)
+    basis, _ = make_basis("fast")()
+    assert basis.prolongation is not None and len(basis.values) == 16
+
+
 def test_a_large_photo_keeps_its_coarse_eigenvectors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["softseg.spectrum.eigenbasis"], "_LARGEST_REFINED", 24 * 24 - 1)
     basis, _ = make_basis("fast")()

@@ -98,7 +98,7 @@ class TestFiles:
         report = json.loads((result.save(tmp_path / "out") / "report.json").read_text(encoding="utf-8"))
         assert report["size"] == {"width": W, "height": H}
         assert report["settings"] == json.loads(json.dumps(result.settings.as_dict()))
-        assert set(report["versions"]) == {"python", "softseg", "numpy", "scipy", "torch"}
+        assert set(report["versions"]) == {"python", "softseg", "numpy", "scipy", "torch", "numba"}
         assert report["versions"]["numpy"] == np.__version__
         assert report["seconds"] == {"matting affinity": 0.25}
         assert report["statistics"] == {"device": "cpu", "steps": 3, "worst": None, "values": [0.0, 1.0]}

@@ -101,4 +101,5 @@ def _comparison(report: BoundaryReport) -> str:
     lines.append(table(["layers", *(f"{tolerance} px" for tolerance in report.tolerances)], rows))
     if any(row["place"] != "within" for column in columns for row in column):
         lines.append("above, below: more or less precise than feature_clusters with any number of clusters tried")
+        lines.append("alone: as precise as feature_clusters that find nothing")
     return "\n".join(lines)

@@ -48,7 +48,8 @@ def synthetic(
 
     chosen = methods_named(methods)
     failures = Failures(debug)
-    with interruptible("nothing was written"), failures.caught():
+    done = "nothing was written" if picture is None else "at most the picture was written"
+    with interruptible(done), failures.caught():
         for path in (output, picture):
             if path is not None:
                 check_output(path, overwrite)

@@ -10,7 +10,7 @@ import typer
 from softseg.cli.failures import Failures
 from softseg.cli.options import Debug
 
-PACKAGES = ("softseg", "numpy", "scipy", "torch", "scikit-image", "pillow")
+PACKAGES = ("softseg", "numpy", "scipy", "torch", "scikit-image", "numba", "pillow")
 OPTIONAL = ("pypardiso", "pillow-heif")
 
 

@@ -45,7 +45,8 @@ class BoundaryReport(Report):
         """For each of our numbers of layers: our recall over the other's at our precision.
 
         "ratio" is None where the other's curve has no point of our precision: it is "above" or "below" all of the
-        curve, and nothing is extrapolated. "nearest" is the point of the curve whose precision is nearest to ours.
+        curve, and nothing is extrapolated; or where it finds nothing at that precision: "alone". "nearest" is the point
+        of the curve whose precision is nearest to ours.
         """
         curve = self.curve(other, tolerance)
         rows = []
@@ -54,7 +55,9 @@ class BoundaryReport(Report):
             row = {"layers": layers, **_shares(counts), "other_recall": recall, "ratio": None, "place": "within"}
             if recall:
                 row["ratio"] = counts.recall / recall
-            elif recall is None:
+            elif recall == 0:
+                row["place"] = "alone"
+            else:
                 known = [point.precision for point in curve if not math.isnan(point.precision)]
                 row["place"] = _place(counts.precision, known)
             rows.append(row | {"nearest": self._nearest(counts.precision, curve, other)})

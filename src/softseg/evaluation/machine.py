@@ -9,7 +9,7 @@ from typing import Any
 
 from softseg.layers.report import versions
 
-_PACKAGES = ("softseg", "torch", "numpy", "scipy", "scikit-image")
+_PACKAGES = ("softseg", "torch", "numpy", "scipy", "scikit-image", "numba")
 
 
 def machine() -> dict[str, Any]:

@@ -22,7 +22,7 @@ from softseg.layers.report import versions
 T = TypeVar("T")
 
 FAILURE = "failure"  # a result with something under this key is handed on but not kept: the next run tries again
-_PACKAGES = ("softseg", "numpy", "scipy", "scikit-image", "torch")
+_PACKAGES = ("softseg", "numpy", "scipy", "scikit-image", "numba", "torch")
 _UNDECISIVE = ("cli", "web")  # parts of the package that decide how results are shown, not what they are
 
 

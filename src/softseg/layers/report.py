@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from softseg.layers.soft_segments import SoftSegments
 
-PACKAGES = ("softseg", "numpy", "scipy", "torch")
+PACKAGES = ("softseg", "numpy", "scipy", "torch", "numba")
 
 
 def report(result: SoftSegments) -> dict[str, Any]:

@@ -50,7 +50,8 @@ def constrained_sparsification(
     Sources: Levin et al. 2008 (Spectral Matting), Sec. 4; Aksoy et al. 2018, Sec. 3.5. Differs from the released
     implementation in: 1. It eliminates the last layer and solves one dense system of all layers; since the constant
     vector lies in span(V), the sum-to-one constraint is the same for every pixel, and the minimiser comes from one
-    small system per layer and a shared multiplier. 2. The fit may use a random sample of the pixels.
+    small system per layer and a shared multiplier. 2. The fit may use a random sample of the pixels, shared out among
+    superpixels where these are given.
 
     Examples
     --------
@@ -174,6 +175,8 @@ def _sample(total: int, count: int | None, seed: int, strata: np.ndarray | None 
     rng = np.random.default_rng(seed)
     if strata is None:
         return np.sort(rng.choice(total, count, replace=False))
+    if strata.size != total:
+        raise InputError(f"strata {strata.shape} do not have the {total} pixels of the labels.")
     ordered = np.lexsort((rng.random(total), strata.reshape(-1)))
     return np.sort(ordered[((np.arange(count) + rng.random()) * (total / count)).astype(np.int64)])
 

@@ -39,7 +39,7 @@ def merge_tree(
     With features alone the cost of merging clusters a and b is what the weighted variance rises by (Ward 1963),
     ``w |f_a - f_b|^2`` with ``w = w_a w_b / (w_a + w_b)``. With borders it is
 
-        ``w^0.2 |f_a - f_b|^2 c_ab g_ab``,
+        ``w^0.2 |f_a - f_b|^2 (c_ab + 0.01) (g_ab + 0.01)``,
 
     c_ab and g_ab the mean differences of colours and of features across the common border: what no visible border
     parts, such as the two ends of a sky, is merged early, and small things of their own meaning are kept.

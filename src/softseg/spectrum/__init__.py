@@ -1,4 +1,4 @@
-"""The Laplacian's eigenvectors: exactly, and fast from a coarse space (method, Sec. 4)."""
+"""The Laplacian's eigenvectors: exactly, or fast from a coarse space and refined (docs/method.md, 10)."""
 
 from softseg.spectrum.eigenbasis import Eigenbasis, eigenbasis
 from softseg.spectrum.exact import smallest_eigenpairs

@@ -1,4 +1,4 @@
-"""Approximate eigenvectors of the Laplacian from a coarse space: the fast route."""
+"""Approximate eigenvectors of the Laplacian from a coarse space: the first part of the fast route."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def galerkin_eigenpairs(
     """Rayleigh-Ritz in the span of P: the pairs of smallest magnitude of ``P^T L P x = lambda P^T P x``.
 
     Returns the values (count,), ascending, and the coefficients X (n, count) of the eigenvectors ``V = P X``, which are
-    orthonormal. V is never formed. P holds the constant vector, so 0 is one of the values and 1 is in the span of V.
+    orthonormal. V is not formed here. P holds the constant vector, so 0 is one of the values and 1 is in the span of V.
     `tolerance` is relative, of the residuals of the inverted problem.
     """
     stiffness = (prolongation.T @ (laplacian @ prolongation)).toarray()

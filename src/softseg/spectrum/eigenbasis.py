@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
+from softseg.graph.products import to_torch
 from softseg.settings import SpectrumSettings
 from softseg.spectrum.coarse import galerkin_eigenpairs
 from softseg.spectrum.coarse_space import coarse_space
 from softseg.spectrum.exact import solve_exactly
 from softseg.spectrum.refinement import refine
 
-_LARGEST_REFINED = 1_500_000  # pixels
+_LARGEST_REFINED = 1_000_000  # pixels
 _ROUGHLY = 0.1  # of candidates: their span is what counts, and it is there long before the single vectors are
 
 
@@ -56,7 +58,7 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
 
     "exact": all digits, by shift-invert on every pixel. "fast": the best ones in a space of
     `settings.coarse_unknowns` locally colour-affine functions, more of them than wanted, refined at every pixel. Photos
-    of more than 1.5 megapixels keep the coarse ones: the candidates would need more than a gigabyte.
+    of more than a megapixel keep the coarse ones: the candidates would need gigabytes.
     """
     count = min(settings.count, laplacian.shape[0] // 4)
     if settings.solver == "exact":
@@ -68,14 +70,25 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
             {"eigenvectors": count, "solves": pairs.solves, "largest_residual": float(pairs.residuals.max())},
         )
     prolongation = coarse_space(image, settings.coarse_unknowns)
-    most = prolongation.shape[1] // 2
-    count = min(count, most)
-    refined = settings.smoothing_steps > 0 and len(image.reshape(-1, 3)) <= _LARGEST_REFINED
-    candidates = min(max(count, settings.candidates), most) if refined else count
-    tolerance = _ROUGHLY if refined else 1e-6
-    values, coefficients = galerkin_eigenpairs(laplacian, prolongation, candidates, tolerance)
+    count = min(count, prolongation.shape[1] // 2)
+    if settings.smoothing_steps and laplacian.shape[0] <= _LARGEST_REFINED:
+        basis = _refined(laplacian, prolongation, count, settings)
+        if basis is not None:
+            return basis
+    values, coefficients = galerkin_eigenpairs(laplacian, prolongation, count)
+    statistics = {"eigenvectors": count, "coarse_unknowns": prolongation.shape[1], "candidates": count}
+    return Eigenbasis(values, coefficients, prolongation, statistics)
+
+
+def _refined(
+    laplacian: sp.csr_array, prolongation: sp.csr_array, count: int, settings: SpectrumSettings
+) -> Eigenbasis | None:
+    """The lowest pairs among smoothed candidates; None where smoothing did not leave enough of them."""
+    candidates = min(max(settings.candidates, 3 * count // 2), 3 * prolongation.shape[1] // 4)
+    _, coefficients = galerkin_eigenpairs(laplacian, prolongation, candidates, _ROUGHLY)
+    coarse = to_torch(sp.csr_array(prolongation, dtype=np.float32)) @ torch.from_numpy(coefficients.astype(np.float32))
+    values, vectors = refine(laplacian, coarse.numpy(), count, settings.smoothing_steps)
+    if len(values) < count or not np.isfinite(vectors).all():
+        return None
     statistics = {"eigenvectors": count, "coarse_unknowns": prolongation.shape[1], "candidates": candidates}
-    if not refined:
-        return Eigenbasis(values, coefficients, prolongation, statistics)
-    coarse = np.asarray(prolongation.astype(np.float32) @ coefficients.astype(np.float32))
-    return Eigenbasis(*refine(laplacian, coarse, count, settings.smoothing_steps), None, statistics)
+    return Eigenbasis(values, vectors, None, statistics)
