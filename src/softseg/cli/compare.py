@@ -44,7 +44,7 @@ def compare(
     ] = None,
     device: Device = "auto",
     spectral_solver: Annotated[
-        Solver, typer.Option(help="Of Spectral Matting: exact (minutes), or fast, which shows it worse than it is.")
+        Solver, typer.Option(help="Of Spectral Matting: exact (minutes), or fast, by a route not made for it.")
     ] = "exact",
     seed: Seed = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
