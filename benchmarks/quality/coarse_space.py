@@ -36,7 +36,7 @@ from softseg.spectrum.exact import solve_exactly
 
 UNKNOWNS = (1_500, 3_000, 6_000)  # of hats
 BLOCKS = (16, 8)  # sides
-REFINED = ((100, 12), (192, 4), (192, 12), (288, 24))  # candidates and smoothing steps
+REFINED = ((150, 12), (192, 4), (192, 12), (288, 24))  # candidates and smoothing steps
 
 
 def blocks(image: np.ndarray, side: int) -> sp.csr_array:

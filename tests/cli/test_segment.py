@@ -204,6 +204,7 @@ class TestInterrupt:
     def test_sigint_to_the_process(self, photo: Path, tmp_path: Path) -> None:
         code = (
             "import os, signal, sys, time, types\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # in the background it is ignored
             "fake = types.ModuleType('softseg.pipeline')\n"
             "def segment(photo, **options):\n"
             "    options['progress'].done('begun', 0.0)\n"

@@ -99,7 +99,8 @@ def _comparison(report: BoundaryReport) -> str:
     ]
     lines = ["recall of layers / recall of feature_clusters at the same precision"]
     lines.append(table(["layers", *(f"{tolerance} px" for tolerance in report.tolerances)], rows))
-    if any(row["place"] != "within" for column in columns for row in column):
+    if any(row["place"] in ("above", "below") for column in columns for row in column):
         lines.append("above, below: more or less precise than feature_clusters with any number of clusters tried")
+    if any(row["place"] == "alone" for column in columns for row in column):
         lines.append("alone: as precise as feature_clusters that find nothing")
     return "\n".join(lines)
