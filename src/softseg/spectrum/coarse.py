@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import scipy.sparse as sp
+import torch
+from numpy.typing import DTypeLike
 from scipy.linalg import LinAlgError, cholesky, eigh
-from scipy.linalg.lapack import dtrtri
+from scipy.linalg.lapack import get_lapack_funcs
 
 from softseg.errors import ConvergenceError
 from softseg.spectrum.lanczos import block_lanczos
+from softseg.threads import one_blas_thread
 
 _FIRST_SHIFT = 1e-3
 _BLOCK = 32
 _RIDGE = 1e-10  # of the mass matrix, whose columns have unit length; keeps near-dependent columns harmless
+_STRIPS = 2  # of the pixels, summed one by one, however many threads there are: the same bytes
+_CLOSELY, _ROUGHLY = 1e-6, 0.1  # residuals of the inverted problem, relative
 
 
 def galerkin_eigenpairs(
-    laplacian: sp.csr_array, prolongation: sp.csr_array, count: int, tolerance: float = 1e-6
+    laplacian: sp.csr_array, prolongation: sp.csr_array, count: int, *, roughly: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rayleigh-Ritz in the span of P: the pairs of smallest magnitude of ``P^T L P x = lambda P^T P x``.
 
     Returns the values (count,), ascending, and the coefficients X (n, count) of the eigenvectors ``V = P X``, which are
     orthonormal. V is not formed here. P holds the constant vector, so 0 is one of the values and 1 is in the span of V.
-    `tolerance` is relative, of the residuals of the inverted problem.
+    `roughly`: to be refined, so that their span is what counts, which is there long before the single vectors are; by
+    products in single precision.
     """
-    stiffness = (prolongation.T @ (laplacian @ prolongation)).toarray()
-    mass = sp.csr_array(prolongation.T @ prolongation)
-    mass = sp.csr_array(mass + _RIDGE * sp.eye_array(mass.shape[0]))
-    shift, inverse = _inverse_factor(stiffness, mass)
+    stiffness, mass = _in_the_space(laplacian, prolongation)
+    with one_blas_thread():
+        return _lowest_pairs(stiffness, mass, count, roughly)
+
+
+def _lowest_pairs(stiffness: np.ndarray, mass: np.ndarray, count: int, roughly: bool) -> tuple[np.ndarray, np.ndarray]:
+    shift, inverse = _inverse_factor(stiffness, mass, np.float32 if roughly else np.float64)
+    sparse_mass, factor = sp.csr_array(mass), torch.from_numpy(inverse)
 
     def apply(block: np.ndarray) -> np.ndarray:  # C^-1 M C^-T with A + s M = C C^T
-        return np.asarray(inverse @ (mass @ (inverse.T @ block)))
+        inner = sparse_mass @ (factor.T @ torch.from_numpy(block).to(factor.dtype)).numpy()
+        return (factor @ torch.from_numpy(inner).to(factor.dtype)).double().numpy()
 
+    tolerance = _ROUGHLY if roughly else _CLOSELY
     ritz = block_lanczos(apply, len(stiffness), min(count, len(stiffness)), block=_BLOCK, tolerance=tolerance)
     values, vectors = 1 / ritz.values - shift, ritz.vectors
     if -values[0] > values[-1]:
@@ -41,13 +55,39 @@ def galerkin_eigenpairs(
         nearest = np.sort(np.argsort(np.abs(values), kind="stable")[:count])
         values, vectors = values[nearest], vectors[:, ::-1][:, nearest]
     coefficients = inverse.T @ vectors
-    coefficients /= np.sqrt((coefficients * (mass @ coefficients)).sum(axis=0))
+    coefficients /= np.sqrt((coefficients * (sparse_mass @ coefficients)).sum(axis=0))
     strongest = np.abs(coefficients).argmax(axis=0)
     coefficients *= np.sign(coefficients[strongest, np.arange(coefficients.shape[1])])
     return values, coefficients
 
 
-def _inverse_factor(stiffness: np.ndarray, mass: sp.csr_array) -> tuple[float, np.ndarray]:
+def _in_the_space(laplacian: sp.csr_array, prolongation: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """P^T L P and P^T P, dense."""
+    from softseg.spectrum.galerkin_kernel import galerkin_kernel  # brings the compiler along
+
+    size, n = prolongation.shape
+    operands = [
+        part.astype(kind, copy=False)
+        for matrix in (laplacian, prolongation)
+        for part, kind in ((matrix.indptr, np.int32), (matrix.indices, np.int32), (matrix.data, np.float64))
+    ]
+    bounds = np.linspace(0, size, _STRIPS + 1).astype(int)
+
+    def strip(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        stiffness, mass = np.zeros((n, n)), np.zeros((n, n))
+        galerkin_kernel()(*operands, first, last, stiffness, mass)
+        return stiffness, mass
+
+    with ThreadPoolExecutor(min(_STRIPS, torch.get_num_threads())) as pool:
+        (stiffness, mass), *others = pool.map(strip, bounds[:-1], bounds[1:])
+    for more_stiffness, more_mass in others:
+        stiffness += more_stiffness
+        mass += more_mass
+    mass[np.diag_indices(n)] += _RIDGE
+    return stiffness, mass
+
+
+def _inverse_factor(stiffness: np.ndarray, mass: np.ndarray, precision: DTypeLike) -> tuple[float, np.ndarray]:
     """s and C^-1 with A + s M = C C^T: products with it run on all threads, triangular solves of few columns do not.
 
     The condition number, about 1e4, leaves enough digits for an explicit inverse.
@@ -55,9 +95,10 @@ def _inverse_factor(stiffness: np.ndarray, mass: sp.csr_array) -> tuple[float, n
     shift = _FIRST_SHIFT
     while shift < 1e6:
         try:
-            factor = cholesky(stiffness + shift * mass.toarray(), lower=True, check_finite=False)
+            factor = cholesky((stiffness + shift * mass).astype(precision), lower=True, check_finite=False)
         except LinAlgError:
             shift *= 4
         else:
-            return shift, np.tril(dtrtri(factor, lower=1)[0])
+            [invert] = get_lapack_funcs(["trtri"], [factor])
+            return shift, np.tril(invert(factor, lower=1)[0])
     raise ConvergenceError("The coarse Laplacian cannot be made positive definite; check it.")

@@ -34,8 +34,7 @@ def coarse_space(image: np.ndarray, unknowns: int) -> sp.csr_array:
     down, across = max(2, int(h / spacing)), max(2, int(w / spacing))
     down, across = min(down, max(2, unknowns // 4 // across)), min(across, max(2, unknowns // 4 // down))  # panoramas
     rows_of, columns_of = _hats(h, down), _hats(w, across)
-    pixel, node, weight = _tensor_product(rows_of, columns_of, h, w)
-    return _orthonormal_colors(image.reshape(-1, 3), pixel, node, weight)
+    return _orthonormal_colors(np.ascontiguousarray(image, dtype=np.float64), rows_of, columns_of)
 
 
 def _hats(length: int, nodes: int) -> tuple[np.ndarray, np.ndarray, int]:
@@ -48,37 +47,24 @@ def _hats(length: int, nodes: int) -> tuple[np.ndarray, np.ndarray, int]:
     return first, np.clip(position - first, 0, 1), nodes
 
 
-def _tensor_product(
-    rows_of: tuple[np.ndarray, np.ndarray, int], columns_of: tuple[np.ndarray, np.ndarray, int], h: int, w: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(pixel, node, weight) triplets of the bilinear hats, zeros left out, ordered by pixel."""
-    (y, ty, _), (x, tx, across) = rows_of, columns_of
-    corners = [(dy, dx) for dy in (0, 1) for dx in (0, 1)]
-    node = np.stack([(y[:, None] + dy) * across + x + dx for dy, dx in corners], axis=2)
-    weight = np.stack([np.abs(1 - dy - ty)[:, None] * np.abs(1 - dx - tx) for dy, dx in corners], axis=2)
-    inside = weight > 0
-    pixel = np.broadcast_to(np.arange(h * w).reshape(h, w, 1), inside.shape)
-    return pixel[inside], node[inside], weight[inside]
-
-
-def _orthonormal_colors(colors: np.ndarray, pixel: np.ndarray, node: np.ndarray, weight: np.ndarray) -> sp.csr_array:
+def _orthonormal_colors(
+    image: np.ndarray, rows_of: tuple[np.ndarray, np.ndarray, int], columns_of: tuple[np.ndarray, np.ndarray, int]
+) -> sp.csr_array:
     """P from the hats: per node the hat itself, and the hat times each principal direction of the colours under it."""
-    mass = np.bincount(node, weight)
-    mean = np.column_stack([np.bincount(node, weight * colors[pixel, c]) / mass for c in range(3)])
-    deviation = (colors[pixel] - mean[node]) * weight[:, None]
-    second = np.empty((len(mass), 3, 3))
-    for i in range(3):
-        for j in range(i, 3):
-            second[:, i, j] = second[:, j, i] = np.bincount(node, deviation[:, i] * deviation[:, j])
+    from softseg.spectrum.coarse_space_kernel import moments_kernel, rows_kernel  # brings the compiler along
+
+    nodes, pixels = rows_of[2] * columns_of[2], image.shape[0] * image.shape[1]
+    hats = image, *rows_of[:2], *columns_of
+    squares, mean, second = np.zeros(nodes), np.zeros((nodes, 3)), np.zeros((nodes, 3, 3))
+    moments_kernel()(*hats, np.zeros(nodes), squares, mean, second)
     variance, directions = np.linalg.eigh(second)
     varies = variance > _FLAT
-    scale = np.where(varies, 1 / np.sqrt(np.maximum(variance, _FLAT)), 0)
-    constant = weight / np.sqrt(np.bincount(node, weight**2))[node]
-    affine = np.einsum("ec,ecd->ed", deviation, directions[node]) * scale[node]
+    scaled = directions * np.where(varies, 1 / np.sqrt(np.maximum(variance, _FLAT)), 0)[:, None]
 
-    present = np.column_stack([np.ones(len(mass), dtype=bool), varies])
-    column = (np.cumsum(present) - 1).reshape(present.shape)
-    entry = present[node]
-    values = np.column_stack([constant, affine])[entry]
-    starts = np.concatenate([[0], np.cumsum(np.bincount(pixel, weights=entry.sum(axis=1)))]).astype(np.int64)
-    return sp.csr_array((values, column[node][entry], starts), shape=(pixel[-1] + 1, int(present.sum())))
+    present = np.column_stack([np.ones(nodes, dtype=bool), varies])
+    column = np.where(present, (np.cumsum(present) - 1).reshape(present.shape), -1).astype(np.int32)
+    starts, columns = np.empty(pixels + 1, np.int32), np.empty(16 * pixels, np.int32)
+    entries = np.empty(16 * pixels)
+    rows_kernel()(*hats, np.sqrt(squares), mean, np.ascontiguousarray(scaled), column, starts, columns, entries)
+    used = int(starts[-1])
+    return sp.csr_array((entries[:used], columns[:used], starts), shape=(pixels, int(present.sum())))

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 
-from softseg.graph.products import to_torch
 from softseg.settings import SpectrumSettings
 from softseg.spectrum.coarse import galerkin_eigenpairs
 from softseg.spectrum.coarse_space import coarse_space
@@ -17,7 +15,6 @@ from softseg.spectrum.exact import solve_exactly
 from softseg.spectrum.refinement import refine
 
 _LARGEST_REFINED = 1_000_000  # pixels
-_ROUGHLY = 0.1  # of candidates: their span is what counts, and it is there long before the single vectors are
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +69,7 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
     prolongation = coarse_space(image, settings.coarse_unknowns)
     count = min(count, prolongation.shape[1] // 2)
     if settings.smoothing_steps and laplacian.shape[0] <= _LARGEST_REFINED:
-        basis = _refined(laplacian, prolongation, count, settings)
+        basis = _refined(laplacian, image.shape[1], prolongation, count, settings)
         if basis is not None:
             return basis
     values, coefficients = galerkin_eigenpairs(laplacian, prolongation, count)
@@ -81,14 +78,18 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
 
 
 def _refined(
-    laplacian: sp.csr_array, prolongation: sp.csr_array, count: int, settings: SpectrumSettings
+    laplacian: sp.csr_array, width: int, prolongation: sp.csr_array, count: int, settings: SpectrumSettings
 ) -> Eigenbasis | None:
     """The lowest pairs among smoothed candidates; None where smoothing did not leave enough of them."""
     candidates = min(max(settings.candidates, 3 * count // 2), 3 * prolongation.shape[1] // 4)
-    _, coefficients = galerkin_eigenpairs(laplacian, prolongation, candidates, _ROUGHLY)
-    coarse = to_torch(sp.csr_array(prolongation, dtype=np.float32)) @ torch.from_numpy(coefficients.astype(np.float32))
-    values, vectors = refine(laplacian, coarse.numpy(), count, settings.smoothing_steps)
-    if len(values) < count or not np.isfinite(vectors).all():
+    _, coefficients = galerkin_eigenpairs(laplacian, prolongation, candidates, roughly=True)
+    values, vectors = refine(laplacian, width, prolongation, coefficients, count, settings.smoothing_steps)
+    if len(values) < count:
         return None
-    statistics = {"eigenvectors": count, "coarse_unknowns": prolongation.shape[1], "candidates": candidates}
+    statistics = {
+        "eigenvectors": count,
+        "coarse_unknowns": prolongation.shape[1],
+        "candidates": candidates,
+        "smoothing_steps": settings.smoothing_steps,
+    }
     return Eigenbasis(values, vectors, None, statistics)

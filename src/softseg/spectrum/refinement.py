@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from scipy.linalg import eigh
-from scipy.sparse.linalg import LinearOperator, eigsh
 
-from softseg.graph.products import to_torch
+from softseg.spectrum.smoothing import Smoother, in_blocks, prolonged
+from softseg.threads import one_blas_thread
 
-_AT_ONCE = 48  # columns, at most; their rows of neighbouring pixels stay in the cache
-_BYTES = 2**30  # that the columns in the works may take, over all threads
-_RANGE = 0.6  # the smoothed part of the spectrum of D^-1 L reaches from its end down to that / max(4, 0.6 steps^2)
-# Of the mean diagonal: what no entry of D is below. p grows where D^-1 L is negative: at a superpixel's centroid pixel
-# that repels others and hangs on its neighbours by little, as a hot pixel does, its diagonal alone may be near zero.
-_LEAST_DIAGONAL = 0.25
 _INDEPENDENT = 1e-5  # squared length, over that of the longest
-_MARGIN = 1.05  # on the largest eigenvalue, which is approached from below
 _ROWS = 8192  # at a time in sums over pixels, which single precision alone would blur
 
 
-def refine(laplacian: sp.csr_array, vectors: np.ndarray, count: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def refine(
+    laplacian: sp.csr_array,
+    width: int,
+    prolongation: sp.csr_array,
+    coefficients: np.ndarray,
+    count: int,
+    steps: int,
+) -> tuple[np.ndarray, np.ndarray]:
     """The `count` lowest eigenpairs in the span of smoothed vectors.
 
     What a coarse space cannot hold, such as hair and the far end of a shadow, makes the energies of its vectors too
@@ -35,8 +34,10 @@ def refine(laplacian: sp.csr_array, vectors: np.ndarray, count: int, steps: int)
 
     Parameters
     ----------
-    laplacian : (N, N) sparse, L 1 = 0.
-    vectors : (N, k) float32, k >= count, of full rank, the constant vector in their span; overwritten.
+    laplacian : (N, N) sparse, L 1 = 0, over the pixels of a photo in row-major order.
+    width : of the photo, in pixels.
+    prolongation, coefficients : (N, c) sparse P and (c, k) X of the vectors ``V = P X``, k >= count, of full rank, the
+        constant vector in their span.
     count : number of pairs wanted.
     steps : degree of p, at least 1; as many products with L.
 
@@ -48,88 +49,69 @@ def refine(laplacian: sp.csr_array, vectors: np.ndarray, count: int, steps: int)
     Notes
     -----
     Source: here; smoothing the vectors of a coarse space is the idea of smoothed aggregation (Vanek et al. 1996).
+    Differs from there in: 1. They smooth the basis functions of the space, here its lowest eigenvectors are smoothed,
+    which are fewer.
     """
-    smoother = _Smoother.of(laplacian, steps)
-    threads = torch.get_num_threads()
-    width = int(np.clip(_BYTES // (threads * 16 * len(vectors)), 8, _AT_ONCE))
-
-    def work(first: int) -> None:
-        columns = vectors[:, first : first + width]
-        columns[...] = smoother(np.ascontiguousarray(columns))
-
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, first) for first in range(0, vectors.shape[1], width)]:
-            done.result()
-    return _rayleigh_ritz(to_torch(smoother.matrix), torch.from_numpy(vectors), count)
-
-
-@dataclass(frozen=True)
-class _Smoother:
-    """p(D^-1 L) V: the Chebyshev iteration for L V = 0 started from V, which leaves what is smooth as it is."""
-
-    matrix: sp.csr_array  # L, float32, with indices of 32 bits
-    scale: np.ndarray  # (N,) float32, the diagonal of D^-1
-    largest: float  # eigenvalue of D^-1 L, or a little more
-    steps: int
-    step: Callable[..., None]  # the kernel
-
-    @classmethod
-    def of(cls, laplacian: sp.csr_array, steps: int) -> _Smoother:
-        from softseg.spectrum.smoothing_kernel import step_kernel  # brings the compiler along
-
-        parts = laplacian.data.astype(np.float32), laplacian.indices.astype(np.int32), laplacian.indptr.astype(np.int32)
-        matrix = sp.csr_array(parts, shape=laplacian.shape)
-        diagonal = laplacian.diagonal()
-        scale = (1 / np.maximum(diagonal, _LEAST_DIAGONAL * diagonal.mean())).astype(np.float32)
-        return cls(matrix, scale, _largest_eigenvalue(matrix, scale), steps, step_kernel())
-
-    def __call__(self, vectors: np.ndarray) -> np.ndarray:
-        """(N, b) float32 smoothed; the memory of `vectors` is used."""
-        csr = self.matrix.indptr, self.matrix.indices, self.matrix.data
-        smallest = self.largest / max(4.0, _RANGE * self.steps**2)
-        center, radius = (self.largest + smallest) / 2, (self.largest - smallest) / 2
-        ratio, kept, gain = radius / center, 0.0, 1 / center
-        change, result, residual = vectors, vectors.copy(), np.zeros_like(vectors)
-        following = np.empty_like(vectors)
-        for _ in range(self.steps):
-            # The first step takes A V off a residual of zero; its change is the correction of V, not of V once more.
-            self.step(*csr, self.scale, kept, gain, change, following, residual, result)
-            change, following = following, change
-            next_ratio = 1 / (2 * center / radius - ratio)
-            kept, gain, ratio = next_ratio * ratio, 2 * next_ratio / radius, next_ratio
-        return result
-
-
-def _largest_eigenvalue(matrix: sp.csr_array, scale: np.ndarray) -> float:
-    """Upper end of the spectrum of D^-1 L, which is that of the symmetric D^-1/2 L D^-1/2."""
-    root = np.sqrt(scale)
-    symmetric = LinearOperator(matrix.shape, lambda x: root * (matrix @ (root * x.reshape(-1))), dtype=np.float32)
-    start = np.random.default_rng(0).standard_normal(len(scale)).astype(np.float32)
-    [largest] = eigsh(symmetric, 1, which="LA", v0=start, tol=1e-2, return_eigenvectors=False)
-    return _MARGIN * float(largest)
-
-
-def _rayleigh_ritz(matrix: torch.Tensor, vectors: torch.Tensor, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest pairs in the span of V, the constant one, which is known, set apart."""
-    vectors -= vectors.mean(0, dtype=torch.float64).float()
-    products = [_inner(vectors, matrix @ part.contiguous()) for part in torch.split(vectors, _AT_ONCE, dim=1)]
-    stiffness = np.hstack(products)
-    lengths, directions = eigh(_inner(vectors, vectors))
-    kept = lengths > _INDEPENDENT * lengths[-1]  # one direction, the constant, has become rounding
-    basis = directions[:, kept] / np.sqrt(lengths[kept])
-    values, mix = eigh(basis.T @ (stiffness + stiffness.T) @ basis / 2)
-    lowest = np.sort(np.argsort(np.abs(values), kind="stable")[: count - 1])
-    values, mix = values[lowest], basis @ mix[:, lowest]
+    smoother = Smoother.of(laplacian, width, steps)
+    margin = smoother.stencil.margin
+    single = sp.csr_array(prolongation, dtype=np.float32)  # once, not for every block
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        columns = in_blocks(coefficients)
+        blocks = list(pool.map(lambda block: smoother(prolonged(single, block, margin)), columns))
+        _center(blocks, smoother.inside)
+        stiffness, mass = _inner_products(smoother, blocks, pool)
+    size = coefficients.shape[1]
+    values, mix = _lowest_in_span(stiffness[:size, :size], mass[:size, :size], count - 1)
     place = int(np.searchsorted(values, 0))
-    with_constant = np.insert(mix, place, 0.0, axis=1)
-    found = (vectors @ torch.from_numpy(with_constant).float()).numpy()
-    found[:, place] = len(vectors) ** -0.5
-    return np.insert(values, place, 0.0), found
+    vectors = _combined(blocks, smoother.inside, np.insert(mix, place, 0.0, axis=1))
+    vectors[:, place] = len(vectors) ** -0.5
+    return np.insert(values, place, 0.0), vectors
 
 
-def _inner(left: torch.Tensor, right: torch.Tensor) -> np.ndarray:
-    """left^T right, in double precision over blocks of rows."""
-    total = torch.zeros(left.shape[1], right.shape[1], dtype=torch.float64)
-    for a, b in zip(torch.split(left, _ROWS), torch.split(right, _ROWS), strict=True):
-        total += (a.T @ b).double()
-    return total.numpy()
+def _center(blocks: list[np.ndarray], inside: slice) -> None:
+    """Take the constant vector, which is a known eigenvector, out of the others."""
+    for block in blocks:
+        block[inside] -= block[inside].mean(axis=0, dtype=np.float64).astype(np.float32)
+
+
+def _inner_products(
+    smoother: Smoother, blocks: list[np.ndarray], pool: ThreadPoolExecutor
+) -> tuple[np.ndarray, np.ndarray]:
+    """V^T L V and V^T V, in double precision over strips of rows."""
+    size = sum(block.shape[1] for block in blocks)
+    stiffness, mass = np.zeros((size, size)), np.zeros((size, size))
+    for first, last in _strips(len(smoother.scale)):
+        energies = pool.map(smoother.energy_rows, blocks, repeat(first), repeat(last))
+        vectors = _side_by_side(blocks, smoother.inside, first, last)
+        stiffness += (vectors.T @ torch.from_numpy(np.hstack(list(energies)))).numpy()
+        mass += (vectors.T @ vectors).numpy()
+    return stiffness, mass
+
+
+def _lowest_in_span(stiffness: np.ndarray, mass: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values and coefficients of the pairs of smallest magnitude, in the span of what is independent."""
+    with one_blas_thread():
+        lengths, directions = eigh(mass)
+        kept = lengths > _INDEPENDENT * lengths[-1]  # one direction, the constant, has become rounding
+        basis = directions[:, kept] / np.sqrt(lengths[kept])
+        values, mix = eigh(basis.T @ (stiffness + stiffness.T) @ basis / 2)
+        lowest = np.sort(np.argsort(np.abs(values), kind="stable")[:count])
+        return values[lowest], basis @ mix[:, lowest]
+
+
+def _combined(blocks: list[np.ndarray], inside: slice, mix: np.ndarray) -> np.ndarray:
+    """(N, n) V X."""
+    vectors = np.empty((inside.stop - inside.start, mix.shape[1]), np.float32)
+    for first, last in _strips(len(vectors)):
+        rows = _side_by_side(blocks, inside, first, last)[:, : len(mix)]
+        torch.mm(rows, torch.from_numpy(mix).float(), out=torch.from_numpy(vectors[first:last]))
+    return vectors
+
+
+def _strips(pixels: int) -> list[tuple[int, int]]:
+    return [(first, min(first + _ROWS, pixels)) for first in range(0, pixels, _ROWS)]
+
+
+def _side_by_side(blocks: list[np.ndarray], inside: slice, first: int, last: int) -> torch.Tensor:
+    """The given rows of all blocks."""
+    return torch.from_numpy(np.hstack([block[inside][first:last] for block in blocks]))

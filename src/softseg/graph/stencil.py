@@ -1,0 +1,67 @@
+"""The Laplacian as the kernels read it: 25 coefficients for every pixel, and a few rows of far neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from softseg.errors import InputError
+
+SIDE = 5  # pixels; the matting affinity joins those that share a 3 x 3 window
+
+
+@dataclass(frozen=True, eq=False)
+class Stencil:
+    """A symmetric (N, N) matrix over the pixels of a photo, in single precision.
+
+    width : of the photo, in pixels.
+    near : (N, 25) entries at the neighbours of a pixel within a 5 x 5 square, row-major, zero outside the photo.
+    far : (r,) the pixels that have neighbours farther away, ascending.
+    starts, columns, entries : (r, r) CSR matrix of these, int32, int32 and float32.
+
+    Without an index for each entry there is half as much to read, and neighbours in a row lie side by side.
+    """
+
+    width: int
+    near: np.ndarray
+    far: np.ndarray
+    starts: np.ndarray
+    columns: np.ndarray
+    entries: np.ndarray
+
+    @classmethod
+    def of(cls, matrix: sp.csr_array, width: int) -> Stencil:
+        """Take a symmetric CSR matrix over the pixels, in row-major order, of a photo of this width apart.
+
+        Raises
+        ------
+        InputError : the matrix is not that of whole rows of such a photo.
+        """
+        size = matrix.shape[0]
+        if matrix.shape != (size, size) or size % width:
+            raise InputError(f"A matrix {matrix.shape} does not belong to a photo of {width} pixels a row.")
+        from softseg.graph.stencil_kernel import split_kernel
+
+        near = np.zeros((size, SIDE * SIDE), np.float32)
+        is_far = np.zeros(matrix.nnz, np.bool_)
+        indices = matrix.indices.astype(np.int32, copy=False)
+        indptr = matrix.indptr.astype(np.int32, copy=False)
+        data = np.ascontiguousarray(matrix.data, dtype=np.float64)
+        split_kernel()(width, indptr, indices, data, near, is_far)
+        places = np.flatnonzero(is_far)
+        rows, columns = np.searchsorted(indptr, places, side="right") - 1, indices[places]
+        far = np.union1d(rows, columns)
+        rest = sp.csr_array(
+            (data[places].astype(np.float32), (np.searchsorted(far, rows), np.searchsorted(far, columns))),
+            shape=(len(far), len(far)),
+        )
+        return cls(
+            width, near, far.astype(np.int32), rest.indptr.astype(np.int32), rest.indices.astype(np.int32), rest.data
+        )
+
+    @property
+    def margin(self) -> int:
+        """Rows of zeros that the kernels expect before and after the N rows of what they multiply."""
+        return SIDE // 2 * (self.width + 1)

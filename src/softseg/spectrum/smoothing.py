@@ -1,0 +1,126 @@
+"""Chebyshev smoothing: many vectors made smooth with respect to the graph at every pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from scipy.linalg import eigh_tridiagonal
+
+from softseg.graph.products import to_torch
+from softseg.graph.stencil import Stencil
+
+_RANGE = 0.6  # the smoothed part of the spectrum of D^-1 L reaches from its end down to that / max(4, 0.6 steps^2)
+# Of the mean diagonal: what no entry of D is below. p grows where D^-1 L is negative: at a superpixel's centroid pixel
+# that repels others and hangs on its neighbours by little, as a hot pixel does, its diagonal alone may be near zero.
+_LEAST_DIAGONAL = 0.25
+_MARGIN = 1.05  # on the largest eigenvalue, which is an estimate
+_LANCZOS_STEPS = 12  # here: on photos the estimate is then within a percent
+
+
+@dataclass(frozen=True, eq=False)
+class Smoother:
+    """p(D^-1 L) V for blocks of 32 columns; p is a Chebyshev polynomial, p(0) = 1, that is small within `bounds`.
+
+    A block is (margin + N + margin, 32) float32 with zeros in the margins, see `Stencil`.
+    """
+
+    stencil: Stencil  # L
+    scale: np.ndarray  # (N,) float32, the diagonal of D^-1
+    largest: float  # eigenvalue of D^-1 L, or a little more
+    steps: int  # degree of p
+
+    @classmethod
+    def of(cls, laplacian: sp.csr_array, width: int, steps: int) -> Smoother:
+        """Of a Laplacian over the pixels of a photo of this width; D is its diagonal, but nowhere too small."""
+        diagonal = laplacian.diagonal()
+        scale = (1 / np.maximum(diagonal, _LEAST_DIAGONAL * diagonal.mean())).astype(np.float32)
+        return cls(Stencil.of(laplacian, width), scale, _largest_eigenvalue(laplacian, scale), steps)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The part of the spectrum of D^-1 L where p is small."""
+        return self.largest / max(4.0, _RANGE * self.steps**2), self.largest
+
+    @property
+    def inside(self) -> slice:
+        """The rows of a block between the margins."""
+        return slice(self.stencil.margin, self.stencil.margin + len(self.scale))
+
+    def __call__(self, block: np.ndarray) -> np.ndarray:
+        """The block smoothed; its memory is used.
+
+        With ``T_k`` the Chebyshev polynomials and ``Z = (center - D^-1 L) / radius``, the vectors
+        ``T_k(Z) V / T_k(center / radius)`` follow from the two before them.
+        """
+        low, high = self.bounds
+        center, radius = (high + low) / 2, (high - low) / 2
+        current, previous = block, np.zeros_like(block)
+        before, now = 0.0, 1.0  # T_k(center / radius)
+        for factor in (1, *[2] * (self.steps - 1)):
+            following = factor * center / radius * now - before
+            gain = factor * now / (following * radius)
+            self._product(self.scale, (-before / following, -gain, gain * center), current, previous[self.inside])
+            current, previous, before, now = previous, current, now, following
+        return current
+
+    def energy_rows(self, block: np.ndarray, first: int, last: int) -> np.ndarray:
+        """(last - first, 32) rows of L V."""
+        rows = np.zeros((last - first, block.shape[1]), np.float32)
+        self._product(np.ones_like(self.scale), (0.0, 1.0, 0.0), block, rows, first)
+        return rows
+
+    def _product(
+        self,
+        scale: np.ndarray,
+        factors: tuple[float, float, float],
+        block: np.ndarray,
+        rows: np.ndarray,
+        first: int = 0,
+    ) -> None:
+        """rows <- keep rows + gain scale L V + shift V, from the `first` on."""
+        from softseg.graph.stencil_kernel import product_kernel  # brings the compiler along
+
+        s, (keep, gain, shift) = self.stencil, np.array(factors, dtype=np.float32)
+        operator = s.width, s.near, s.far, s.starts, s.columns, s.entries, scale
+        product_kernel()(*operator, keep, gain, shift, block, rows, first, first + len(rows))
+
+
+def prolonged(prolongation: sp.csr_array, block: np.ndarray, margin: int) -> np.ndarray:
+    """(margin + N + margin, 32) product of a sparse matrix with a block, zero in the margins."""
+    from softseg.graph.stencil_kernel import rows_kernel
+
+    vectors = np.zeros((prolongation.shape[0] + 2 * margin, block.shape[1]), np.float32)
+    starts, columns = (part.astype(np.int32, copy=False) for part in (prolongation.indptr, prolongation.indices))
+    entries = prolongation.data.astype(np.float32, copy=False)
+    rows_kernel()(starts, columns, entries, block, vectors[margin : margin + prolongation.shape[0]])
+    return vectors
+
+
+def in_blocks(vectors: np.ndarray) -> list[np.ndarray]:
+    """The columns in blocks of as many as the kernels take, the last one filled up with zeros."""
+    from softseg.graph.stencil_kernel import COLUMNS
+
+    count = -(-vectors.shape[1] // COLUMNS)
+    filled = np.pad(vectors.astype(np.float32), ((0, 0), (0, count * COLUMNS - vectors.shape[1])))
+    return [np.ascontiguousarray(block) for block in np.split(filled, count, axis=1)]
+
+
+def _largest_eigenvalue(laplacian: sp.csr_array, scale: np.ndarray) -> float:
+    """A little above the largest eigenvalue of D^-1 L, or of D^-1/2 L D^-1/2: Lanczos' estimate and its residual."""
+    matrix, root = to_torch(laplacian), torch.from_numpy(np.sqrt(scale, dtype=np.float64))
+    vector = torch.from_numpy(np.random.default_rng(0).standard_normal(len(scale)))
+    vector, last = vector / vector.norm(), torch.zeros_like(vector)
+    diagonal, beside = [], [0.0]
+    for _ in range(_LANCZOS_STEPS):
+        following = root * (matrix @ (root * vector)) - beside[-1] * last
+        diagonal.append(float(vector @ following))
+        following -= diagonal[-1] * vector
+        beside.append(float(following.norm()))
+        if beside[-1] < 1e-12:  # the space is exhausted
+            break
+        last, vector = vector, following / beside[-1]
+    values, vectors = eigh_tridiagonal(diagonal, beside[1:-1])
+    return _MARGIN * float(values[-1] + beside[-1] * abs(vectors[-1, -1]))
