@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from softseg.errors import InputError
 from softseg.settings import SpectrumSettings
-from softseg.spectrum import Eigenbasis, eigenbasis, exact, refinement, smallest_eigenpairs, smoothing
+from softseg.spectrum import Eigenbasis, coarse, eigenbasis, exact, refinement, smallest_eigenpairs, smoothing
 from softseg.spectrum.coarse import galerkin_eigenpairs
 from softseg.spectrum.coarse_space import coarse_space
 from softseg.spectrum.factorization import Factorization, NotPositiveDefiniteError, library
@@ -389,6 +389,42 @@ def test_galerkin_is_exact_where_the_space_is_everything(image: np.ndarray) -> N
     values, vectors = galerkin_eigenpairs(matrix, sp.csr_array(sp.eye_array(256)), 16)
     np.testing.assert_allclose(values, np.linalg.eigvalsh(matrix.toarray())[:16], atol=1e-7)
     assert np.linalg.norm(matrix @ vectors - vectors * values, axis=0).max() < 1e-4
+
+
+@pytest.mark.parametrize("unsorted", [False, True])
+@pytest.mark.parametrize("columns", [1, 9, 60])
+def test_the_matrices_of_the_space_are_sums_over_its_functions(columns: int, unsorted: bool) -> None:
+    rng = np.random.default_rng(0)
+    matrix = make_laplacian(make_image("noise", 16, 18, seed=4))
+    dense = rng.normal(size=(288, columns)) * (rng.random((288, columns)) < 0.2)
+    prolongation = sp.csr_array(dense)
+    if unsorted:
+        prolongation = prolongation[:, ::-1]
+        assert columns == 1 or not prolongation.has_sorted_indices
+    stiffness, mass = coarse._in_the_space(matrix, prolongation)
+    dense = prolongation.toarray()
+    np.testing.assert_allclose(stiffness, dense.T @ (matrix @ dense), atol=1e-12)
+    np.testing.assert_allclose(mass - coarse._RIDGE * np.eye(columns), dense.T @ dense, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("h", "w", "unknowns", "count"), COARSE)
+def test_a_rough_answer_spans_nearly_what_a_close_one_does(
+    kind: str, h: int, w: int, unknowns: int, count: int
+) -> None:
+    """Single precision and early stopping: more vectors than wanted hold the wanted ones."""
+    image = make_image(kind, h, w, seed=5)
+    matrix, prolongation = make_laplacian(image), coarse_space(image, unknowns)
+    wanted = count // 2
+    values, close = galerkin_eigenpairs(matrix, prolongation, wanted)
+    candidates = min(count, prolongation.shape[1])
+    _, rough = galerkin_eigenpairs(matrix, prolongation, candidates, roughly=True)
+    if len(values) < wanted or candidates <= wanted:
+        pytest.skip("the space is no larger than what is wanted")
+    basis = span(prolongation @ rough)
+    vectors = prolongation @ close
+    lost = 1 - np.square(basis.T @ vectors).sum(axis=0)
+    assert lost[values < values[-1] - 1e-9].max(initial=0) < 1e-3
 
 
 @pytest.mark.parametrize(("columns", "count"), [(20, 20), (20, 12), (40, 8), (100, 90)])

@@ -79,13 +79,12 @@ def _inner_products(
 ) -> tuple[np.ndarray, np.ndarray]:
     """V^T L V and V^T V, in double precision over strips of rows."""
     size = sum(block.shape[1] for block in blocks)
-    stiffness, mass = np.zeros((size, size)), np.zeros((size, size))
+    products = np.zeros((size, 2 * size))
     for first, last in _strips(len(smoother.scale)):
         energies = pool.map(smoother.energy_rows, blocks, repeat(first), repeat(last))
-        vectors = _side_by_side(blocks, smoother.inside, first, last)
-        stiffness += (vectors.T @ torch.from_numpy(np.hstack(list(energies)))).numpy()
-        mass += (vectors.T @ vectors).numpy()
-    return stiffness, mass
+        rows = _side_by_side([*(block[smoother.inside][first:last] for block in blocks), *energies])
+        products += (rows[:, :size].T @ rows).numpy()
+    return products[:, size:], products[:, :size]
 
 
 def _lowest_in_span(stiffness: np.ndarray, mass: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +102,7 @@ def _combined(blocks: list[np.ndarray], inside: slice, mix: np.ndarray) -> np.nd
     """(N, n) V X."""
     vectors = np.empty((inside.stop - inside.start, mix.shape[1]), np.float32)
     for first, last in _strips(len(vectors)):
-        rows = _side_by_side(blocks, inside, first, last)[:, : len(mix)]
+        rows = _side_by_side([block[inside][first:last] for block in blocks])[:, : len(mix)]
         torch.mm(rows, torch.from_numpy(mix).float(), out=torch.from_numpy(vectors[first:last]))
     return vectors
 
@@ -112,6 +111,5 @@ def _strips(pixels: int) -> list[tuple[int, int]]:
     return [(first, min(first + _ROWS, pixels)) for first in range(0, pixels, _ROWS)]
 
 
-def _side_by_side(blocks: list[np.ndarray], inside: slice, first: int, last: int) -> torch.Tensor:
-    """The given rows of all blocks."""
-    return torch.from_numpy(np.hstack([block[inside][first:last] for block in blocks]))
+def _side_by_side(parts: list[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.hstack(parts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -69,8 +70,12 @@ class Smoother:
     def energy_rows(self, block: np.ndarray, first: int, last: int) -> np.ndarray:
         """(last - first, 32) rows of L V."""
         rows = np.zeros((last - first, block.shape[1]), np.float32)
-        self._product(np.ones_like(self.scale), (0.0, 1.0, 0.0), block, rows, first)
+        self._product(self._ones, (0.0, 1.0, 0.0), block, rows, first)
         return rows
+
+    @cached_property
+    def _ones(self) -> np.ndarray:
+        return np.ones_like(self.scale)
 
     def _product(
         self,

@@ -1,0 +1,85 @@
+"""A Laplacian taken apart into neighbours and far entries is the same matrix, and its kernels multiply by it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from softseg.errors import InputError
+from softseg.graph.stencil import Stencil
+from softseg.graph.stencil_kernel import COLUMNS, product_kernel, rows_kernel
+from tests.laws.examples import make_image, make_laplacian
+
+SIZES = [(3, 3), (3, 40), (40, 3), (5, 4), (16, 17), (24, 31)]
+
+
+def matrix_of(h: int, w: int, far: int, seed: int = 0) -> sp.csr_array:
+    """A symmetric matrix over h x w pixels: a photo's matting Laplacian and some entries between any two pixels."""
+    matrix = make_laplacian(make_image("noise", h, w, seed))
+    rng = np.random.default_rng(seed)
+    one, two = rng.integers(h * w, size=(2, far))
+    extra = sp.coo_array((rng.normal(size=far), (one, two)), shape=matrix.shape).tocsr()
+    return sp.csr_array(matrix + extra + extra.T)
+
+
+def multiply(stencil: Stencil, vectors: np.ndarray, rows: slice, keep: float = 0.0) -> np.ndarray:
+    """keep + A V - V / 2 for the given rows, V in a block with margins."""
+    block = np.pad(vectors, ((stencil.margin, stencil.margin), (0, 0)))
+    out = np.ones((rows.stop - rows.start, COLUMNS), np.float32)
+    factors = np.array([keep, 1, -0.5], np.float32)
+    operator = stencil.width, stencil.near, stencil.far, stencil.starts, stencil.columns, stencil.entries
+    product_kernel()(*operator, np.ones(len(vectors), np.float32), *factors, block, out, rows.start, rows.stop)
+    return out
+
+
+@pytest.mark.parametrize("far", [0, 1, 60])
+@pytest.mark.parametrize(("h", "w"), SIZES)
+def test_products_are_those_of_the_matrix(h: int, w: int, far: int) -> None:
+    matrix = matrix_of(h, w, far)
+    stencil = Stencil.of(matrix, w)
+    vectors = np.random.default_rng(1).normal(size=(h * w, COLUMNS)).astype(np.float32)
+    product = multiply(stencil, vectors, slice(0, h * w), keep=0.25)
+    scale = abs(matrix).sum(axis=1).max()
+    np.testing.assert_allclose(product, 0.25 + matrix @ vectors - vectors / 2, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize(("h", "w"), SIZES)
+def test_a_strip_has_the_bytes_of_the_whole(h: int, w: int) -> None:
+    stencil = Stencil.of(matrix_of(h, w, 30), w)
+    vectors = np.random.default_rng(2).normal(size=(h * w, COLUMNS)).astype(np.float32)
+    whole = multiply(stencil, vectors, slice(0, h * w))
+    middle = slice(h * w // 3, 2 * h * w // 3)
+    np.testing.assert_array_equal(multiply(stencil, vectors, middle), whole[middle])
+
+
+@pytest.mark.parametrize(("h", "w"), SIZES)
+def test_neighbours_and_far_entries_are_the_matrix(h: int, w: int) -> None:
+    matrix = matrix_of(h, w, 60)
+    stencil = Stencil.of(matrix, w)
+    dense = np.zeros((h, w, h, w))
+    for place, weights in enumerate(stencil.near.reshape(h, w, 25).transpose(2, 0, 1)):
+        dy, dx = place // 5 - 2, place % 5 - 2
+        for y, x in np.argwhere(weights):
+            dense[y, x, y + dy, x + dx] += weights[y, x]  # an entry outside of the photo would be an error
+    dense = dense.reshape(h * w, h * w)
+    far = sp.csr_array((stencil.entries, stencil.columns, stencil.starts), shape=(len(stencil.far),) * 2)
+    dense[np.ix_(stencil.far, stencil.far)] += far.toarray()
+    np.testing.assert_allclose(dense, matrix.toarray(), atol=1e-6 * abs(matrix).max())
+    (y, x), (other_y, other_x) = (np.divmod(places, w) for places in matrix.nonzero())
+    assert len(far.data) == ((abs(y - other_y) > 2) | (abs(x - other_x) > 2)).sum()
+
+
+def test_a_matrix_of_another_photo_is_refused() -> None:
+    with pytest.raises(InputError, match=r"\(12, 12\) does not belong to a photo of 5 pixels a row"):
+        Stencil.of(sp.csr_array((12, 12)), 5)
+
+
+@pytest.mark.parametrize("columns", [1, 4, 7, 40])
+def test_rows_of_a_sparse_matrix_are_summed(columns: int) -> None:
+    rng = np.random.default_rng(3)
+    matrix = sp.random_array((50, columns), density=0.3, rng=rng, dtype=np.float32).tocsr()
+    block = rng.normal(size=(columns, COLUMNS)).astype(np.float32)
+    out = np.full((50, COLUMNS), np.nan, np.float32)
+    rows_kernel()(matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data, block, out)
+    np.testing.assert_allclose(out, matrix @ block, atol=1e-5)
