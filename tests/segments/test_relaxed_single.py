@@ -45,6 +45,23 @@ def test_single_precision_takes_the_steps_of_double_precision(h: int, w: int, co
     assert abs(alphas - expected).max() < 1e-3
 
 
+@pytest.mark.parametrize(("h", "w"), [(1, 1), (1, 6), (6, 1), (2, 3), (4, 4)])
+def test_the_smallest_photos_and_a_matrix_that_is_read_only(h: int, w: int) -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.random((h * w, h * w))
+    weights += weights.T
+    graph = sp.csr_array(np.diag(weights.sum(axis=1)) - weights)
+    start, exponent = rng.dirichlet(np.ones(3), h * w).T, rng.uniform(0.9, 1, (h, w))
+    expected, steps, _ = relax_in_double(start, graph, exponent, FAST)
+    for part in (graph.data, graph.indices, graph.indptr):
+        part.flags.writeable = False
+    alphas, taken, _ = relax_in_single(start, graph, exponent, FAST)
+    assert taken == steps
+    np.testing.assert_allclose(alphas, expected, atol=1e-3)
+    alphas.flags.writeable = False
+    assert project_to_simplex(alphas).shape == (3, h, w)
+
+
 def test_the_steps_of_the_fast_route_stay_few() -> None:
     image = make_image("smooth", 60, 50, 3)
     result = relax(make_layers(60, 50, 5), make_laplacian(image), image, FAST)

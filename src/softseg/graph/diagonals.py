@@ -38,14 +38,16 @@ class Diagonals(NamedTuple):
         rest = np.zeros(size, np.int32)
         diagonal_of = np.full(reach + 1, -1, np.int8)
         diagonal_of[offsets] = np.arange(len(offsets))
-        csr = matrix.indptr, matrix.indices, matrix.data
-        types = matrix.indices.dtype, matrix.data.dtype
+        # The kernels take no memory that is read-only.
+        indices, entries = (np.require(part, requirements=["C", "W"]) for part in (matrix.indices, matrix.data))
+        csr = np.require(matrix.indptr, indices.dtype, ["C", "W"]), indices, entries
+        types = indices.dtype, entries.dtype
         split_kernel(*types)(*csr, diagonal_of, main, values, rest)
         rows = np.flatnonzero(rest).astype(np.int32)
         starts = np.concatenate([[0], np.cumsum(rest[rows])]).astype(np.int32)
-        columns, entries = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
-        rest_kernel(*types)(*csr, diagonal_of, rows, starts, columns, entries)
-        return cls(main, offsets, values, rows, starts, np.searchsorted(rows, columns).astype(np.int32), entries)
+        columns, others = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
+        rest_kernel(*types)(*csr, diagonal_of, rows, starts, columns, others)
+        return cls(main, offsets, values, rows, starts, np.searchsorted(rows, columns).astype(np.int32), others)
 
     @property
     def reach(self) -> int:

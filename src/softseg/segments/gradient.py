@@ -19,7 +19,7 @@ def gradient_magnitude(image: np.ndarray) -> np.ndarray:
     from softseg.segments.gradient_kernel import gradient_kernel  # brings the compiler along
 
     compiled = gradient_kernel()
-    planes = np.ascontiguousarray(np.moveaxis(image, 2, 0), np.float64)
+    planes = np.array(np.moveaxis(image, 2, 0), np.float64, order="C")
     height, threads = len(image), torch.get_num_threads()
     result = np.empty(image.shape[:2])
     edges = np.linspace(0, height, min(height, threads) + 1).astype(int).tolist()

@@ -30,7 +30,7 @@ def relax_in_single(
     settings : as of `relax`.
     """
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        solver = _Solver(start, Diagonals.of(laplacian, exponent.shape[1]), exponent, settings, pool)
+        solver = _Solver(start, Diagonals.of(sp.csr_array(laplacian), exponent.shape[1]), exponent, settings, pool)
         solves = [solver.solve(weighted=True) for _ in range(settings.iterations)]
         solves.append(solver.solve(weighted=False))
     steps, residuals = zip(*solves, strict=True)

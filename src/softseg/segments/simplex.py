@@ -25,7 +25,7 @@ def project_to_simplex(alphas: np.ndarray) -> np.ndarray:
     from softseg.segments.simplex_kernel import BLOCK, simplex_kernel  # brings the compiler along
 
     single = np.asarray(alphas).dtype == np.float32
-    planes = np.ascontiguousarray(alphas, np.float32 if single else np.float64).reshape(len(alphas), -1)
+    planes = np.array(alphas, np.float32 if single else np.float64, order="C").reshape(len(alphas), -1)  # writable
     result = np.empty(planes.shape, np.float32)
     rows = np.empty((4, BLOCK), planes.dtype)
     simplex_kernel(planes.dtype)(planes, rows, result)
