@@ -19,8 +19,8 @@ def project_to_simplex(alphas: np.ndarray) -> np.ndarray:
     Examples
     --------
     >>> import numpy as np
-    >>> project_to_simplex(np.array([[1.2], [0.4], [-0.3]])).round(6).tolist()
-    [[0.8999999761581421], [0.10000000149011612], [0.0]]
+    >>> project_to_simplex(np.array([[1.0], [0.5], [-0.5]])).tolist()
+    [[0.75], [0.25], [0.0]]
     """
     from softseg.segments.simplex_kernel import BLOCK, simplex_kernel  # brings the compiler along
 
