@@ -136,4 +136,6 @@ def test_the_projection_is_that_by_sorting(count: int, pixels: int, dtype: type)
     rng = np.random.default_rng(count)
     for scale in (0.01, 0.3, 3.0):
         alphas = (1 / count + scale * rng.normal(size=(count, pixels))).astype(dtype)
-        np.testing.assert_allclose(project_to_simplex(alphas), project_by_sorting(alphas.astype(np.float64)), atol=2e-6)
+        projected = project_to_simplex(alphas)
+        np.testing.assert_allclose(projected, project_by_sorting(alphas.astype(np.float64)), atol=2e-6)
+        assert not np.signbit(projected).any()

@@ -42,7 +42,7 @@ def _project(alphas: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
 def _add_above(x: np.ndarray, threshold: np.ndarray, total: np.ndarray, above: np.ndarray) -> None:
     for i in range(len(x)):
         inside = x[i] > threshold[i]
-        total[i] += x[i] if inside else 0 * x[i]
+        total[i] += x[i] if inside else np.float32(0)
         above[i] += inside
 
 
@@ -65,4 +65,5 @@ def _replace(old: np.ndarray, new: np.ndarray) -> bool:
 @part
 def _cut(x: np.ndarray, threshold: np.ndarray, out: np.ndarray) -> None:
     for i in range(len(x)):
-        out[i] = max(x[i] - threshold[i], 0 * x[i])
+        above = x[i] - threshold[i]
+        out[i] = np.float32(0) if above <= 0 else above
