@@ -22,7 +22,8 @@ from softseg.segments import group, initial_clusters, segment_tree
 from softseg.segments.constrained import fit_segments
 from softseg.segments.grouping import add_up
 from softseg.segments.merging import MergeTree
-from softseg.segments.relaxed import project_to_simplex, relax
+from softseg.segments.relaxed import relax
+from softseg.segments.simplex import project_to_simplex
 from softseg.settings import DeviceName, Grouping, Settings, Solver
 from softseg.spectrum import eigenbasis
 

@@ -94,9 +94,8 @@ def segment_tree(
     """All nested groupings of (m, N) soft segments at once; the arguments are those of `group`."""
     segments = np.asarray(segments, dtype=np.float64).reshape(len(segments), -1)
     points = np.asarray(features, dtype=np.float64).reshape(-1, np.shape(features)[-1])
-    means, mass = _means(segments, points)
     if image is None:
-        return merge_tree(means, mass)
+        return merge_tree(*_means(segments, points))
     settings = settings or GroupingSettings()
     image = np.asarray(image, dtype=np.float64)
     if image.ndim != 3 or image.shape[0] * image.shape[1] != len(points):
@@ -105,8 +104,9 @@ def segment_tree(
     owners = segments.argmax(axis=0).reshape(shape)
     reach = max(1, round(settings.reach * max(shape)))
     borders = Borders.between(owners, len(segments), image, points.reshape(*shape, -1), reach)
-    colors, _ = _means(segments, image.reshape(len(points), -1))
-    return merge_tree(means, mass, colors, borders, settings)
+    means, mass = _means(segments, np.hstack([points, image.reshape(len(points), -1)]))
+    depth = points.shape[1]
+    return merge_tree(means[:, :depth], mass, means[:, depth:], borders, settings)
 
 
 def _means(segments: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
