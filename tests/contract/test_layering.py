@@ -127,7 +127,12 @@ def test_the_command_line_says_its_version_without_the_heavy_libraries() -> None
 def test_the_compiler_is_loaded_only_when_a_kernel_is_needed() -> None:
     assert [name for name, path in MODULES.items() if "numba" in own_and_others(path)] == ["softseg.compiled"]
     kernels = {name for name, path in MODULES.items() if "softseg.compiled" in imports(path)}
-    assert kernels == {"softseg.features.guided_kernel", "softseg.spectrum.smoothing_kernel"}
+    assert kernels == {
+        "softseg.features.guided_kernel",
+        "softseg.graph.laplacian_kernel",
+        "softseg.graph.matting_kernel",
+        "softseg.spectrum.smoothing_kernel",
+    }
     for name, path in MODULES.items():
         assert not kernels & set(imports(path, at_run_time=True)), f"{name} imports a kernel before it is needed"
 
