@@ -130,10 +130,14 @@ def test_the_compiler_is_loaded_only_when_a_kernel_is_needed() -> None:
     assert kernels == {
         "softseg.features.guided_kernel",
         "softseg.graph.diagonals_kernel",
+        "softseg.graph.laplacian_kernel",
+        "softseg.graph.matting_kernel",
+        "softseg.graph.stencil_kernel",
         "softseg.segments.gradient_kernel",
         "softseg.segments.relaxed_kernel",
         "softseg.segments.simplex_kernel",
-        "softseg.spectrum.smoothing_kernel",
+        "softseg.spectrum.coarse_space_kernel",
+        "softseg.spectrum.galerkin_kernel",
     }
     for name, path in MODULES.items():
         if name in kernels:

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from scipy.spatial import cKDTree
 from scipy.special import erf
 
-from softseg.graph.superpixels import between_centroids, representative_pixels, superpixel_means
+from softseg.graph.superpixels import between_pixels, representative_pixels, superpixel_means
 from softseg.images import check_image, check_labels
 
 STEEPNESS = 50.0  # paper
@@ -48,9 +48,10 @@ def color_affinity(image: np.ndarray, labels: np.ndarray) -> sp.csr_array:
     labels = check_labels(labels)
     image = check_image(image, shape=labels.shape)
     h, w = labels.shape
-    y, x = np.divmod(representative_pixels(labels), w)
+    pixel = representative_pixels(labels)
+    y, x = np.divmod(pixel, w)
     # Counted from one as in the original: which pairs at exactly the radius are in is decided by the last bit.
     s, t = cKDTree(np.column_stack([(y + 1) / h, (x + 1) / w])).query_pairs(RADIUS, output_type="ndarray").T
-    means = superpixel_means(image, labels)
-    distance = np.linalg.norm(means[s] - means[t], axis=1)
-    return between_centroids(s, t, (erf(STEEPNESS * (THRESHOLD - distance)) + 1) / 2, labels)
+    channels = superpixel_means(image, labels).T
+    distance = np.sqrt(sum((channel[s] - channel[t]) ** 2 for channel in channels))
+    return between_pixels(s, t, (erf(STEEPNESS * (THRESHOLD - distance)) + 1) / 2, pixel, labels.size)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from softseg.errors import InputError
+
+_ROWS = 16_384  # of a strip: long enough that starting it takes no time, short enough for every thread to have some
 
 
 def laplacian(
@@ -50,7 +56,37 @@ def laplacian(
             f"The affinities have the shapes {matting.shape}, {semantic.shape} and {color.shape}; "
             "all three must be (N, N) for the same N pixels: build them from one photo."
         )
-    affinity = sp.csr_array(matting) + semantic_weight * sp.csr_array(semantic) + color_weight * sp.csr_array(color)
-    off_diagonal = sp.csr_array(affinity - sp.diags_array(affinity.diagonal()))
-    degree = off_diagonal @ np.ones(affinity.shape[0])
-    return sp.csr_array(sp.diags_array(degree) - off_diagonal)
+    long_range = semantic_weight * sp.csr_array(semantic) + color_weight * sp.csr_array(color)
+    return _merged(_canonical(matting), _canonical(long_range))
+
+
+def _canonical(matrix: sp.csr_array) -> sp.csr_array:
+    """The same as float64 with indices of 32 bits, the columns of each row ascending, each only once."""
+    csr = sp.csr_array(matrix, dtype=np.float64)
+    if not csr.has_canonical_format:
+        csr = csr.copy()
+        csr.sum_duplicates()
+    parts = csr.data, csr.indices.astype(np.int32, copy=False), csr.indptr.astype(np.int32, copy=False)
+    return sp.csr_array(parts, shape=csr.shape)
+
+
+def _merged(first: sp.csr_array, second: sp.csr_array) -> sp.csr_array:
+    """The Laplacian of the sum of two affinities, strips of rows on all threads."""
+    from softseg.graph.laplacian_kernel import count_kernel, merge_kernel  # brings the compiler along
+
+    size = first.shape[0]
+    a, b = (first.indptr, first.indices, first.data), (second.indptr, second.indices, second.data)
+    lengths = np.empty(size, np.int64)
+    _in_strips(size, count_kernel(), *a[:2], *b[:2], lengths)
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    columns, entries = np.empty(starts[-1], np.int32), np.empty(starts[-1])
+    _in_strips(size, merge_kernel(), *a, *b, starts, columns, entries)
+    result = sp.csr_array((entries, columns, starts), shape=first.shape)
+    result.has_canonical_format = True
+    return result
+
+
+def _in_strips(size: int, work: Callable[..., None], *arguments: np.ndarray) -> None:
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for done in [pool.submit(work, row, min(size, row + _ROWS), *arguments) for row in range(0, size, _ROWS)]:
+            done.result()

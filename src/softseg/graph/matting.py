@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
 import numpy as np
 import scipy.sparse as sp
 import torch
 
+from softseg.errors import ImageError
 from softseg.images import check_image
 
-# Row-major offsets (dy, dx) of the half stencil: the pixel itself and the 12 neighbours after it within a 5 x 5 square.
-HALF_STENCIL: tuple[tuple[int, int], ...] = (
-    *((0, dx) for dx in (0, 1, 2)),
-    *((dy, dx) for dy in (1, 2) for dx in (-2, -1, 0, 1, 2)),
-)
-_WINDOW = tuple((y, x) for y in range(3) for x in range(3))
+_COLUMNS = 256  # of a rectangle, at most: more would not stay in the cache
+_ROWS = 64  # of a rectangle: few enough for every thread to have some, and the two rows above are computed twice
 
 
 def matting_affinity(image: np.ndarray, epsilon: float = 1e-7) -> sp.csr_array:
@@ -33,7 +33,8 @@ def matting_affinity(image: np.ndarray, epsilon: float = 1e-7) -> sp.csr_array:
 
     Raises
     ------
-    ImageError : the array is not a finite (h, w, 3) image in [0, 1], or is smaller than one window.
+    ImageError : the array is not a finite (h, w, 3) image in [0, 1], is smaller than one window, or has more pixels
+        than the entries of a matrix with indices of 32 bits can belong to.
 
     Notes
     -----
@@ -46,75 +47,35 @@ def matting_affinity(image: np.ndarray, epsilon: float = 1e-7) -> sp.csr_array:
     >>> bool(np.allclose(W.toarray(), 1 / 9))
     True
     """
-    pixels = torch.from_numpy(check_image(image, minimum_side=3).astype(np.float64))
-    return bands_to_csr(matting_bands(pixels, epsilon).numpy())
-
-
-def matting_bands(image: torch.Tensor, epsilon: float = 1e-7) -> torch.Tensor:
-    """Matting affinity as (13, h, w) bands: entry ``[o, y, x]`` joins (y, x) with (y, x) + HALF_STENCIL[o].
-
-    Work and memory are linear in the number of pixels; nothing is sorted. `image` is (h, w, 3) float64, on any device.
-    """
-    h, w, _ = image.shape
-    whitened = _whitened_window_colors(image, epsilon)
-    bands = image.new_zeros(len(HALF_STENCIL), h, w)
-    for a, (ya, xa) in enumerate(_WINDOW):
-        for b in range(a, 9):
-            yb, xb = _WINDOW[b]
-            band = bands[HALF_STENCIL.index((yb - ya, xb - xa))]
-            band[ya : ya + h - 2, xa : xa + w - 2] += ((whitened[a] * whitened[b]).sum(0) + 1) / 9
-    return bands
-
-
-def _whitened_window_colors(image: torch.Tensor, epsilon: float) -> torch.Tensor:
-    """(9, 3, h-2, w-2): C_k^-1 (I_a - mu_k) for each pixel a of each window k, with Sigma_k + epsilon/9 Id = C_k C_k^T.
-
-    The Cholesky factor is written out: an explicit inverse of these nearly singular 3 x 3 matrices loses the digits
-    that the affinity needs (condition numbers reach 1e7 where the image is flat).
-    """
-    h, w, _ = image.shape
-    planes = image.permute(2, 0, 1)
-    colors = torch.stack([planes[:, y : y + h - 2, x : x + w - 2] for y, x in _WINDOW])
-    centered = colors - colors.mean(0)
-
-    def covariance(i: int, j: int) -> torch.Tensor:
-        return (centered[:, i] * centered[:, j]).mean(0) + (epsilon / 9 if i == j else 0)
-
-    c00 = covariance(0, 0).sqrt()
-    c10 = covariance(1, 0) / c00
-    c20 = covariance(2, 0) / c00
-    c11 = (covariance(1, 1) - c10**2).clamp_min(epsilon / 9).sqrt()
-    c21 = (covariance(2, 1) - c20 * c10) / c11
-    c22 = (covariance(2, 2) - c20**2 - c21**2).clamp_min(epsilon / 9).sqrt()
-    r = centered[:, 0] / c00
-    g = (centered[:, 1] - c10 * r) / c11
-    b = (centered[:, 2] - c20 * r - c21 * g) / c22
-    return torch.stack([r, g, b], dim=1)
-
-
-def bands_to_csr(bands: np.ndarray) -> sp.csr_array:
-    """Symmetric (N, N) CSR array from its (13, h, w) half-stencil bands, columns sorted, without any sorting."""
-    _, h, w = bands.shape
-    stencil = sorted({*HALF_STENCIL, *((-dy, -dx) for dy, dx in HALF_STENCIL)})
-    data = np.zeros((h, w, len(stencil)))
-    inside = np.zeros((h, w, len(stencil)), dtype=bool)
-    for column, (dy, dx) in enumerate(stencil):
-        here, there = _overlap(h, w, dy, dx)
-        inside[(*here, column)] = True
-        if (dy, dx) in HALF_STENCIL:
-            data[(*here, column)] = bands[HALF_STENCIL.index((dy, dx))][here]
-        else:
-            data[(*here, column)] = bands[HALF_STENCIL.index((-dy, -dx))][there]
-    step = np.array([dy * w + dx for dy, dx in stencil], dtype=np.int32)
-    columns = np.arange(h * w, dtype=np.int32).reshape(h, w, 1) + step
-    starts = np.concatenate([[0], np.cumsum(inside.sum(axis=2).ravel())]).astype(np.int32)
-    matrix = sp.csr_array((data[inside], columns[inside], starts), shape=(h * w, h * w))
-    matrix.has_sorted_indices = True
+    pixels = check_image(image, minimum_side=3)
+    h, w, _ = pixels.shape
+    if 25 * h * w > np.iinfo(np.int32).max:
+        raise ImageError(f"the image has {w} x {h} pixels, expected at most 85 million; reduce it")
+    starts = _row_starts(h, w)
+    columns, entries = np.empty(starts[-1], np.int32), np.empty(starts[-1])
+    _fill(np.ascontiguousarray(np.moveaxis(pixels, 2, 0)), epsilon, starts, columns, entries)
+    matrix = sp.csr_array((entries, columns, starts), shape=(h * w, h * w))
+    matrix.has_canonical_format = True
     return matrix
 
 
-def _overlap(h: int, w: int, dy: int, dx: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Slices of the pixels whose neighbour at (dy, dx) is inside the image, and of those neighbours."""
-    here = (slice(max(0, -dy), h - max(0, dy)), slice(max(0, -dx), w - max(0, dx)))
-    there = (slice(max(0, dy), h - max(0, -dy)), slice(max(0, dx), w - max(0, -dx)))
-    return here, there
+def _row_starts(h: int, w: int) -> np.ndarray:
+    """(N + 1,) int32 places at which the CSR rows start: the stencil is cut off at the borders."""
+    down, across = (np.minimum(k, 2) + np.minimum(k[::-1], 2) + 1 for k in (np.arange(h), np.arange(w)))
+    return np.concatenate([[0], np.cumsum(np.outer(down, across))]).astype(np.int32)
+
+
+def _fill(planes: np.ndarray, epsilon: float, starts: np.ndarray, columns: np.ndarray, entries: np.ndarray) -> None:
+    """The entries of the CSR array, rectangle by rectangle, on all threads."""
+    from softseg.graph.matting_kernel import Rows, affinity_kernel  # brings the compiler along
+
+    _, h, w = planes.shape
+    compute = affinity_kernel()
+
+    def work(top: int, left: int) -> None:
+        lines, sides = (top, min(h, top + _ROWS)), (left, min(w, left + _COLUMNS))
+        compute(planes, epsilon / 9, lines, sides, Rows.zeros(sides[1] - left + 4), starts, columns, entries)
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for done in [pool.submit(work, *corner) for corner in product(range(0, h, _ROWS), range(0, w, _COLUMNS))]:
+            done.result()

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.special import erf
 
-from softseg.graph.superpixels import between_centroids, superpixel_means
+from softseg.graph.superpixels import between_pixels, representative_pixels, superpixel_means
 from softseg.images import check_labels, check_map
 
 STEEPNESS = 20.0  # paper
@@ -50,7 +50,8 @@ def semantic_affinity(features: np.ndarray, labels: np.ndarray) -> sp.csr_array:
     s, t = touching_pairs(labels).T
     means = superpixel_means(features, labels)
     distance = np.linalg.norm(means[s] - means[t], axis=1)
-    return between_centroids(s, t, erf(STEEPNESS * (THRESHOLD - distance)), labels)
+    values = erf(STEEPNESS * (THRESHOLD - distance))
+    return between_pixels(s, t, values, representative_pixels(labels), labels.size)
 
 
 def touching_pairs(labels: np.ndarray) -> np.ndarray:
@@ -63,7 +64,9 @@ def touching_pairs(labels: np.ndarray) -> np.ndarray:
         (labels[:-1, :-1], labels[1:, 1:]),
         (labels[:-1, 1:], labels[1:, :-1]),
     ):
-        border = here != there
-        low, high = np.minimum(here[border], there[border]), np.maximum(here[border], there[border])
-        keys.append(np.unique(low.astype(np.int64) * count + high))
-    return np.column_stack(np.divmod(np.unique(np.concatenate(keys)), count))
+        border = np.nonzero(here != there)
+        s, t = here[border], there[border]
+        keys.append(np.minimum(s, t) * count + np.maximum(s, t))
+    key = np.sort(np.concatenate(keys))  # several times as fast as the hashing of np.unique
+    first = np.diff(key, prepend=-1) > 0
+    return np.column_stack(np.divmod(key[first], count))

@@ -79,12 +79,10 @@ def representative_pixels(labels: np.ndarray) -> np.ndarray:
     return np.asarray((np.floor(y + 0.5) - 1) * w + np.floor(x + 0.5) - 1, dtype=np.int64)
 
 
-def between_centroids(s: np.ndarray, t: np.ndarray, values: np.ndarray, labels: np.ndarray) -> sp.csr_array:
-    """Symmetric (N, N) matrix with `values` between the representative pixels of superpixels s and t."""
-    pixel = representative_pixels(labels)
+def between_pixels(s: np.ndarray, t: np.ndarray, values: np.ndarray, pixel: np.ndarray, size: int) -> sp.csr_array:
+    """Symmetric (size, size) matrix with `values` between superpixels s and t, represented by `pixel` of each."""
     # Two crescents can have one centroid: the affinity of a pixel with itself would say nothing and is left out.
     keep = (values != 0) & (pixel[s] != pixel[t])
-    size = labels.size
     low, high = np.minimum(pixel[s], pixel[t])[keep], np.maximum(pixel[s], pixel[t])[keep]
     # Two pixels can stand for several pairs of superpixels: the mean affinity stays in range, a sum does not.
     pair, which = np.unique(low * size + high, return_inverse=True)
