@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -157,8 +158,12 @@ class _RefinedRounds:
 
     def solve(self, to_one: torch.Tensor, to_zero: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """As `_DirectRounds.solve`."""
-        found = self._solve_roughly(to_one, to_zero)
-        return found or _DirectRounds(self._basis, self._values, self._ones).solve(to_one, to_zero)
+        return self._solve_roughly(to_one, to_zero) or self._direct.solve(to_one, to_zero)
+
+    @cached_property
+    def _direct(self) -> _DirectRounds:
+        """What the rough systems are seldom in need of."""
+        return _DirectRounds(self._basis, self._values, self._ones)
 
     def _solve_roughly(self, to_one: torch.Tensor, to_zero: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         """None where the systems are too rough for that."""

@@ -21,14 +21,15 @@ class WeightedGrams:
     def __init__(self, basis: torch.Tensor) -> None:
         self._basis = basis
         n = basis.shape[1]
-        self._pairs = _pair_products(basis) if len(basis) * n * (n + 1) * 4 <= _PAIR_BYTES else None
+        kept = len(basis) * n * (n + 1) * 4 <= _PAIR_BYTES
+        self._pairs = _pair_products(basis).T.contiguous() if kept else None
         self._place = _places(n)
 
     def __call__(self, weights: torch.Tensor) -> torch.Tensor:
         """(m, n, n) float64 for (s, m) weights."""
         n = self._basis.shape[1]
         if self._pairs is not None:
-            return (weights.T @ self._pairs.T)[:, self._place].reshape(-1, n, n)
+            return (weights.T @ self._pairs)[:, self._place].reshape(-1, n, n)
         grams = self._basis.new_zeros(weights.shape[1], n, n)
         for rows, row_weights in zip(torch.split(self._basis, _CHUNK), torch.split(weights, _CHUNK), strict=True):
             for gram, column in zip(grams, row_weights.T, strict=True):

@@ -48,10 +48,10 @@ class Eigenbasis:
 
     def combine(self, coefficients: np.ndarray) -> np.ndarray:
         """(m, N) float64 combinations Y V^T, one after the other in memory, for (m, n) coefficients Y."""
-        weights = torch.from_numpy(coefficients.astype(self.coefficients.dtype, copy=False))
-        if self.prolongation is not None:
+        if self.prolongation is not None or self.coefficients.dtype != np.float32:
             return np.ascontiguousarray(self.expand(coefficients.T).T)
-        return (weights @ torch.from_numpy(self.coefficients).T).double().numpy()
+        weights = torch.from_numpy(coefficients.astype(np.float32))
+        return np.asarray((weights @ torch.from_numpy(self.coefficients).T).double().numpy())
 
     def ones(self) -> np.ndarray:
         """(n,) coefficients V^T 1 of the constant vector."""
