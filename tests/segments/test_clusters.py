@@ -1,45 +1,21 @@
-"""k-means of the features against SciPy's, and the nearest centre against all distances."""
+"""The clusters of the features, the nearest centre against all distances."""
 
 from __future__ import annotations
-
-import warnings
 
 import numpy as np
 import pytest
 import torch
-from scipy.cluster.vq import kmeans2
 
-from softseg.segments import clusters, initial_clusters
-from softseg.segments.clusters import kmeans, nearest
-
-
-@pytest.mark.parametrize("n", [1, 511, 512, 513, 3000])
-@pytest.mark.parametrize(("depth", "count"), [(1, 1), (3, 40), (19, 7)])
-def test_nearest_is_the_least_of_all_distances(n: int, depth: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(n)
-    points, centers = rng.random((n, depth)), rng.random((count, depth))
-    expected = ((points[:, None] - centers) ** 2).sum(axis=2).argmin(axis=1)
-    found = nearest(points, centers)
-    assert found.dtype == np.int64
-    np.testing.assert_array_equal(found, expected)
-    monkeypatch.setattr(clusters, "_STRIP", 700)  # several strips
-    np.testing.assert_array_equal(nearest(np.asfortranarray(points), centers), expected)
+from softseg.segments import initial_clusters
+from softseg.segments.clusters import kmeans
 
 
-def test_the_first_of_equal_centres_is_the_nearest() -> None:
-    centers = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
-    assert nearest(np.array([[0.5, 0.5], [0.9, 0.0]]), centers).tolist() == [0, 1]
-
-
-@pytest.mark.parametrize(("n", "depth", "count"), [(50, 3, 40), (3001, 3, 40), (1000, 19, 20), (700, 1, 2)])
-def test_kmeans_is_that_of_scipy(n: int, depth: int, count: int) -> None:
-    for seed in range(3):
-        points = np.random.default_rng(seed).random((n, depth))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an empty cluster
-            rng = np.random.default_rng(seed)
-            centers, labels = kmeans2(points, count, iter=30, minit="++", seed=rng)
-        np.testing.assert_allclose(kmeans(points, count, seed=seed), centers[np.unique(labels)], rtol=0, atol=1e-12)
+@pytest.mark.parametrize("shape", [(3, 1), (17, 31), (211, 203)])
+def test_every_pixel_goes_to_its_nearest_centre(shape: tuple[int, int]) -> None:
+    features = np.random.default_rng(0).random((*shape, 3))
+    centers = kmeans(features.reshape(-1, 3), 20, seed=4)
+    expected = ((features[:, :, None] - centers) ** 2).sum(axis=3).argmin(axis=2)
+    np.testing.assert_array_equal(initial_clusters(features, 20, seed=4), expected)
 
 
 def test_few_distinct_points_among_many_are_their_own_centres() -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import warnings
 
 import numpy as np
 import torch
+from scipy.cluster.vq import kmeans2
+from scipy.spatial import cKDTree
 
 _FITTED = 20_000  # pixels on which the centres are found; more does not move 40 centres in three dimensions
 _ROUNDS = 30
-_BLOCK = 512  # points compared at once, whose distances stay in the fastest cache
-_STRIP = 1 << 15  # points that one thread takes at a time
 
 
 def initial_clusters(features: np.ndarray, count: int = 40, *, seed: int = 0) -> np.ndarray:
@@ -32,9 +32,10 @@ def initial_clusters(features: np.ndarray, count: int = 40, *, seed: int = 0) ->
     """
     h, w, depth = features.shape
     points = np.asarray(features, dtype=np.float64).reshape(-1, depth)
-    labels = nearest(points, kmeans(points, count, seed=seed))
-    names = np.cumsum(np.bincount(labels) > 0) - 1  # without the centres that are nearest to nothing
-    return np.asarray(names[labels].reshape(h, w))
+    centers = kmeans(points, count, seed=seed)
+    nearest = cKDTree(centers).query(points, workers=torch.get_num_threads())[1]
+    names = np.cumsum(np.bincount(nearest) > 0) - 1  # without the centres that are nearest to nothing
+    return np.asarray(names[nearest].reshape(h, w))
 
 
 def kmeans(points: np.ndarray, count: int, *, seed: int) -> np.ndarray:
@@ -46,40 +47,7 @@ def kmeans(points: np.ndarray, count: int, *, seed: int) -> np.ndarray:
         distinct = np.unique(points, axis=0)
         if len(distinct) <= count:
             return distinct
-    centers, labels = _spread_out(points, count, rng), np.full(len(points), -1)
-    for _ in range(_ROUNDS):
-        before, labels = labels, nearest(points, centers)
-        if (labels == before).all():  # the rounds that are left would change nothing
-            break
-        sizes = np.bincount(labels, minlength=count)
-        sums = np.stack([np.bincount(labels, weights=column, minlength=count) for column in points.T], axis=1)
-        centers = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], centers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # "One of the clusters is empty": it is left out below
+        centers, labels = kmeans2(points, count, iter=_ROUNDS, minit="++", seed=rng)
     return np.asarray(centers[np.unique(labels)])
-
-
-def nearest(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """(n,) int64: which of the (m, D) centres is nearest to each of the (n, D) float64 points; the first of equals."""
-    from softseg.segments.nearest_kernel import nearest_kernel  # brings the compiler along
-
-    find, labels = nearest_kernel(), np.empty(len(points), np.int64)
-    points, centers = np.ascontiguousarray(points), np.ascontiguousarray(centers)
-
-    def work(first: int) -> None:
-        strip = slice(first, first + _STRIP)
-        find(points[strip], centers, np.empty((points.shape[1] + 1, _BLOCK)), labels[strip], np.empty(_BLOCK))
-
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for done in [pool.submit(work, first) for first in range(0, len(points), _STRIP)]:
-            done.result()
-    return labels
-
-
-def _spread_out(points: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """(count, D) points to start from: each at random, in proportion to its squared distance from those before it."""
-    chosen = [points[rng.integers(len(points))]]
-    apart = np.full(len(points), np.inf)
-    while len(chosen) < count:
-        apart = np.minimum(apart, ((points - chosen[-1]) ** 2).sum(axis=1))
-        place = int(np.searchsorted((apart / apart.sum()).cumsum(), rng.uniform()))
-        chosen.append(points[min(place, len(points) - 1)])  # the sum of the shares may be rounded to less than one
-    return np.array(chosen)
