@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softseg.errors import InputError, SoftsegError
-from softseg.segments import constrained, constrained_sparsification, group, initial_clusters, relaxed_sparsification
+from softseg.segments import (
+    constrained,
+    constrained_sparsification,
+    group,
+    initial_clusters,
+    relaxed_sparsification,
+    weighted_grams,
+)
 from softseg.segments.relaxed import gradient_magnitude, project_to_simplex, relax
 from softseg.settings import ConstrainedSettings, RelaxedSettings
 from softseg.spectrum import smallest_eigenpairs
@@ -144,7 +151,7 @@ def test_every_stratum_has_its_share_of_a_sample() -> None:
 def test_segments_are_the_same_with_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     basis = make_basis(12, seed=4)
     expected = constrained_sparsification(*basis, SHORT)
-    monkeypatch.setattr(constrained, "_PAIR_BYTES", 0)
+    monkeypatch.setattr(weighted_grams, "_PAIR_BYTES", 0)
     np.testing.assert_allclose(constrained_sparsification(*basis, SHORT), expected, atol=1e-8)
 
 

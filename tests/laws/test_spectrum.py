@@ -563,5 +563,8 @@ def test_eigenbasis_is_one_matrix_however_it_is_kept(make: Callable[[], tuple[Ei
     mixture = np.random.default_rng(0).normal(size=(16, 3))
     single = basis.coefficients.dtype == np.float32
     np.testing.assert_allclose(basis.expand(mixture), vectors @ mixture, atol=1e-6 if single else 1e-13)
+    combined = basis.combine(mixture.T)
+    assert combined.dtype == np.float64 and combined.flags.c_contiguous
+    np.testing.assert_allclose(combined, basis.expand(mixture).T, atol=1e-6 if single else 0)
     np.testing.assert_allclose(basis.ones(), vectors.sum(axis=0), atol=1e-12)
     np.testing.assert_allclose(basis.expand(basis.ones()[:, None]), 1, atol=1e-4)

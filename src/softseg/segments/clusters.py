@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import torch
 from scipy.cluster.vq import kmeans2
 from scipy.spatial import cKDTree
 
@@ -32,8 +33,9 @@ def initial_clusters(features: np.ndarray, count: int = 40, *, seed: int = 0) ->
     h, w, depth = features.shape
     points = np.asarray(features, dtype=np.float64).reshape(-1, depth)
     centers = kmeans(points, count, seed=seed)
-    nearest = cKDTree(centers).query(points)[1]
-    return np.unique(nearest, return_inverse=True)[1].reshape(h, w)
+    nearest = cKDTree(centers).query(points, workers=torch.get_num_threads())[1]
+    names = np.cumsum(np.bincount(nearest) > 0) - 1  # without the centres that are nearest to nothing
+    return np.asarray(names[nearest].reshape(h, w))
 
 
 def kmeans(points: np.ndarray, count: int, *, seed: int) -> np.ndarray:
@@ -41,9 +43,10 @@ def kmeans(points: np.ndarray, count: int, *, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     if len(points) > _FITTED:
         points = points[np.sort(rng.choice(len(points), _FITTED, replace=False))]
-    distinct = np.unique(points, axis=0)
-    if len(distinct) <= count:
-        return distinct
+    if len(np.unique(points[: 10 * count], axis=0)) <= count:  # else there is no need to sort them all
+        distinct = np.unique(points, axis=0)
+        if len(distinct) <= count:
+            return distinct
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # "One of the clusters is empty": it is left out below
         centers, labels = kmeans2(points, count, iter=_ROUNDS, minit="++", seed=rng)

@@ -43,6 +43,13 @@ class Eigenbasis:
         inner = self.coefficients @ coefficients.astype(self.coefficients.dtype, copy=False)
         return np.asarray(inner if self.prolongation is None else self.prolongation @ inner, dtype=np.float64)
 
+    def combine(self, coefficients: np.ndarray) -> np.ndarray:
+        """(m, N) float64 combinations Y V^T, one after the other in memory, for (m, n) coefficients Y."""
+        if self.prolongation is not None or self.coefficients.dtype != np.float32:
+            return np.ascontiguousarray(self.expand(coefficients.T).T)
+        weights = torch.from_numpy(coefficients.astype(np.float32))
+        return np.asarray((weights @ torch.from_numpy(self.coefficients).T).double().numpy())
+
     def ones(self) -> np.ndarray:
         """(n,) coefficients V^T 1 of the constant vector."""
         if self.prolongation is None:

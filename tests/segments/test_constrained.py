@@ -1,0 +1,145 @@
+"""The fast fit of the soft segments: single precision, refined, against double precision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from softseg.errors import ConvergenceError
+from softseg.segments import constrained, constrained_sparsification, weighted_grams
+from softseg.segments.constrained import _DirectRounds, _RefinedRounds, _sample, _Systems
+from softseg.segments.weighted_grams import RoughGrams, WeightedGrams
+from softseg.settings import ConstrainedSettings
+
+SHAPES = [(40, 1, 2), (123, 7, 3), (500, 20, 20), (801, 40, 5)]  # pixels, eigenvectors, layers
+
+Round = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def make_round(s: int, n: int, m: int) -> Round:
+    """V with a constant column, Lambda, V^T 1, and weights as they are in the middle of a fit: over twelve digits."""
+    rng = np.random.default_rng(s)
+    vectors = np.linalg.qr(np.column_stack([np.ones(s), rng.normal(size=(s, n - 1))]))[0]
+    alphas = 10.0 ** rng.uniform(-5, 0, (s, m)) * rng.choice([-1, 1], (s, m)) + rng.integers(0, 2, (s, m))
+    alphas[rng.random((s, m)) < 0.01] = alphas[0] = 0  # nailed down
+    to_one, to_zero = (np.maximum(np.abs(alphas - target), 1e-10) ** -1.2 for target in (1, 0))
+    values = np.sort(rng.uniform(0, 1e-2, n))
+    arrays = vectors, values, vectors.sum(axis=0), to_one, to_zero
+    basis, lambdas, ones, one, zero = (torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
+    assert (one + zero).max() > 1e9 * (one + zero).min()
+    return basis, lambdas, ones, one, zero
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kept", [True, False])
+def test_grams_are_the_sums_they_stand_for(
+    shape: tuple[int, int, int], kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not kept:
+        monkeypatch.setattr(weighted_grams, "_PAIR_BYTES", 0)
+    basis, _, _, one, zero = make_round(*shape)
+    expected = torch.einsum("pk,pi,pj->kij", one + zero, basis, basis)
+    scale = expected.abs().amax((1, 2), keepdim=True)
+    assert ((WeightedGrams(basis)(one + zero) - expected).abs() / scale).max() < 1e-13
+    if kept:
+        assert ((RoughGrams(basis)(one + zero) - expected).abs() / scale).max() < 1e-6
+
+
+def test_rough_grams_keep_light_pixels_beside_heavy_ones() -> None:
+    """Two pixels determine two directions with 1e12 and 1; beside that, single precision alone would lose the second.
+
+    The directions are not the axes, so both are in every entry.
+    """
+    basis = torch.tensor([[0.6, 0.8], [0.8, -0.6]], dtype=torch.float64)
+    grams = RoughGrams(basis)(torch.tensor([[1e12], [1.0]], dtype=torch.float64))
+    light = basis[1]
+    assert float(light @ grams[0] @ light) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_refined_round_is_the_round_in_double_precision(shape: tuple[int, int, int]) -> None:
+    *arrays, one, zero = make_round(*shape)
+    basis, _, ones = arrays
+    expected, expected_alphas = _DirectRounds(*arrays).solve(one, zero)
+    found = _RefinedRounds(*arrays)._solve_roughly(one, zero)
+    assert found is not None
+    torch.testing.assert_close(found[1], expected_alphas, rtol=0, atol=1e-8)
+    torch.testing.assert_close(found[0], expected, rtol=0, atol=1e-8)
+    torch.testing.assert_close(found[0].sum(0), ones, rtol=0, atol=1e-9 * float(ones.abs().max()))
+    torch.testing.assert_close(found[1], basis @ found[0].T, rtol=0, atol=1e-9)
+
+
+def test_two_corrections_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one round; more would say that the systems have become rougher, which no clock would tell from noise."""
+    solves, solve = [], _Systems.solve_with_sum
+    monkeypatch.setattr(_Systems, "solve_with_sum", lambda *a: solves.append(1) or solve(*a))  # type: ignore[func-returns-value]
+    *arrays, one, zero = make_round(801, 40, 5)
+    _RefinedRounds(*arrays).solve(one, zero)
+    assert len(solves) <= 3
+
+
+@pytest.mark.parametrize("broken", ["singular", "diverges"])
+def test_a_round_too_rough_to_refine_is_solved_in_double_precision(
+    broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *arrays, one, zero = make_round(500, 20, 3)
+    rounds, rough = _RefinedRounds(*arrays), RoughGrams.__call__
+    factor = -1 if broken == "singular" else 0.3  # a third of A_k: every correction is three times too long
+    monkeypatch.setattr(RoughGrams, "__call__", lambda grams, weights: factor * rough(grams, weights))
+    assert rounds._solve_roughly(one, zero) is None
+    expected = _DirectRounds(*arrays).solve(one, zero)
+    for ours, theirs in zip(rounds.solve(one, zero), expected, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_dependent_eigenvectors_are_refused_with_advice() -> None:
+    basis, values, _, one, zero = make_round(123, 7, 3)
+    basis[:, 3] = 0
+    for rounds in (_DirectRounds, _RefinedRounds):
+        with pytest.raises(ConvergenceError, match="fewer eigenvectors or more sampled pixels"):
+            rounds(basis, 0 * values, basis.sum(0)).solve(one, zero)
+
+
+def test_only_a_sample_is_refined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exact route knows no single precision; nor does a sample whose products would take too much memory."""
+    rng = np.random.default_rng(0)
+    vectors = np.linalg.qr(np.column_stack([np.ones(300), rng.normal(size=(300, 5))]))[0]
+    arguments = vectors, np.zeros(6), np.arange(300) // 100
+    made: list[int] = []
+    init = RoughGrams.__init__
+
+    def count(self: RoughGrams, basis: torch.Tensor) -> None:
+        made.append(len(basis))
+        init(self, basis)
+
+    monkeypatch.setattr(RoughGrams, "__init__", count)
+    for sample in (None, 300, 299):
+        constrained_sparsification(*arguments, ConstrainedSettings(iterations=3, sample=sample))
+    assert made == [299]
+    monkeypatch.setattr(weighted_grams, "_PAIR_BYTES", 0)
+    constrained_sparsification(*arguments, ConstrainedSettings(iterations=3, sample=299))
+    assert made == [299]
+
+
+@pytest.mark.parametrize("layers", [2, 20])
+def test_a_few_rounds_on_a_sample_agree_with_double_precision(layers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(layers)
+    vectors = np.linalg.qr(np.column_stack([np.ones(1501), rng.normal(size=(1501, 29))]))[0]
+    labels = rng.permutation(np.arange(1501) % layers)
+    settings = ConstrainedSettings(iterations=6, drop_below=0, sample=1000)
+    found = constrained_sparsification(vectors, np.arange(30.0), labels, settings)
+    monkeypatch.setattr(constrained.RoughGrams, "fits", lambda pixels, n: False)
+    expected = constrained_sparsification(vectors, np.arange(30.0), labels, settings)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert found.tobytes() != expected.tobytes()  # another way to it
+
+
+@pytest.mark.parametrize("superpixels", [1, 200, 300, 70_000])
+def test_the_sample_is_in_the_order_of_strata_and_chance(superpixels: int) -> None:
+    total, count = 80_000, 999
+    strata = np.random.default_rng(1).integers(0, superpixels, total)
+    rng = np.random.default_rng(5)
+    ordered = np.lexsort((rng.random(total), strata))
+    expected = np.sort(ordered[((np.arange(count) + rng.random()) * (total / count)).astype(np.int64)])
+    np.testing.assert_array_equal(_sample(total, count, 5, strata), expected)
