@@ -6,6 +6,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+__all__ = ["cgutils", "intrinsic", "ir", "kernel", "part", "types"]  # the compiler itself is imported here alone
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -7,12 +7,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-from softseg.compiled import kernel, part
+from softseg.compiled import cgutils, intrinsic, ir, kernel, part, types
 
 COLUMNS = 32  # of a block: the sums of two rows of neighbours fill half of the registers of AVX2
 _LANES = 16  # single precision; the compiler splits them where registers are shorter

@@ -75,8 +75,8 @@ def at_full_size(
 
     Notes
     -----
-    Source: here; the lifting is the fast guided filter (He and Sun 2015). Differs from the paper in: 1. At full size the
-    graph has no affinities between superpixels; they had their say at the reduced one.
+    Source: here; the lifting is the fast guided filter (He and Sun 2015). Differs from the paper in: 1. At full size
+    the graph has no affinities between superpixels; they had their say at the reduced one.
 
     Examples
     --------

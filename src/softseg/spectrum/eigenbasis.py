@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from softseg.settings import SpectrumSettings
 from softseg.spectrum.coarse import galerkin_eigenpairs
