@@ -20,6 +20,7 @@ from softseg.layers import SoftSegments
 from softseg.progress import Progress, Stopwatch
 from softseg.segments import group, initial_clusters, segment_tree
 from softseg.segments.constrained import fit_segments
+from softseg.segments.full_size import at_full_size, reduced, working_size
 from softseg.segments.grouping import add_up
 from softseg.segments.merging import MergeTree
 from softseg.segments.relaxed import relax
@@ -97,8 +98,7 @@ def decompose(
     elif (device, solver, seed) != ("auto", "fast", 0):
         raise InputError("settings hold the device, the solver and the seed; give either settings or these, not both")
     photo = load_photo(image)
-    pixels = photo.pixels
-    if np.ptp(pixels, axis=(0, 1)).max() == 0:
+    if np.ptp(photo.pixels, axis=(0, 1)).max() == 0:
         raise ImageError(f"{photo.name} has one colour everywhere: there is nothing to separate; choose another photo")
     if not isinstance(features, str | Path | np.ndarray):
         raise InputError(
@@ -107,7 +107,8 @@ def decompose(
     stage = Stopwatch(progress)
 
     with stage("features"):
-        semantic, model, notes = _semantic_features(photo, features, settings)
+        pixels = _working_pixels(photo, settings)
+        semantic, model, notes = _semantic_features(photo, pixels, features, settings)
     with stage("superpixels"):
         labels = superpixels(pixels, settings.graph.superpixels)
     with stage("affinities"):
@@ -130,9 +131,8 @@ def decompose(
         **basis.statistics,
         "soft_segments": len(segments),
     }
-    return Decomposition(
-        replace(photo, notes=photo.notes + notes), semantic, graph, segments, settings, model, stage.timings, statistics
-    )
+    photo = replace(photo, notes=photo.notes + notes)
+    return Decomposition(photo, pixels, semantic, graph, segments, settings, model, stage.timings, statistics)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +140,15 @@ class Decomposition:
     """A photograph taken apart; `layers(k)` puts it together again, as often as wanted.
 
     photo : the photograph as it was used.
-    features : (h, w, 3) semantic features in [0, 1].
+    pixels : (h, w, 3) float64, the photograph at the size at which it was taken apart: its own, or for a large one
+        `settings.working_pixels`.
+    features : (h, w, 3) semantic features in [0, 1] of these N = h w pixels.
     laplacian : (N, N) sparse, of the graph.
     segments : (m, N) float64 soft segments, summing to one within about 1e-5.
     """
 
     photo: Photo
+    pixels: np.ndarray
     features: np.ndarray
     laplacian: sp.csr_array
     segments: np.ndarray
@@ -183,19 +186,23 @@ class Decomposition:
             wanted = self.natural_count if count == "auto" else count
             grouped = self.grouped(wanted, grouping)
         with stage("relaxed sparsification"):
-            relaxed = relax(grouped, self.laplacian, self.photo.pixels, self.settings.relaxed)
-            projected = project_to_simplex(relaxed.alphas)
-            change = np.abs(projected - relaxed.alphas)
-            alphas = projected[np.argsort(-projected.mean(axis=(1, 2), dtype=np.float64), kind="stable")]
-        statistics = {
+            relaxed = relax(grouped, self.laplacian, self.pixels, self.settings.relaxed)
+            alphas = project_to_simplex(relaxed.alphas)
+            change = np.abs(alphas - relaxed.alphas)
+        statistics: dict[str, Any] = {
             "layers_chosen_automatically": count == "auto",
             "conjugate_gradient_steps": sum(relaxed.steps),
             "largest_relative_residual": relaxed.residual,
             "mean_change_by_projection": float(change.mean()),
             "largest_change_by_projection": float(change.max()),
         }
+        if self.pixels is not self.photo.pixels:
+            with stage("full size"):
+                lifted = at_full_size(alphas, self.photo.pixels, self.settings.relaxed, self.settings.graph.epsilon)
+            alphas = lifted.alphas
+            statistics |= {"working_size": list(self.pixels.shape[:2]), "full_size_steps": lifted.steps}
         return SoftSegments(
-            alphas,
+            alphas[np.argsort(-alphas.mean(axis=(1, 2), dtype=np.float64), kind="stable")],
             self.photo.pixels,
             self.features,
             self.settings,
@@ -216,7 +223,7 @@ class Decomposition:
     @cached_property
     def tree(self) -> MergeTree:
         """The nested groupings of the soft segments."""
-        return segment_tree(self.segments, self.features, self.photo.pixels, self.settings.grouping)
+        return segment_tree(self.segments, self.features, self.pixels, self.settings.grouping)
 
     @property
     def natural_count(self) -> int:
@@ -237,12 +244,21 @@ def _check_layers(count: int | str, grouping: Grouping) -> None:
         raise InputError(f"the grouping is {grouping!r}; choose one of: {', '.join(get_args(Grouping))}")
 
 
+def _working_pixels(photo: Photo, settings: Settings) -> np.ndarray:
+    """The photograph itself, or its means over larger pixels where it has more than the method is to work on."""
+    size = photo.pixels.shape[:2]
+    wanted = size if settings.working_pixels is None else working_size(size, settings.working_pixels)
+    return photo.pixels if wanted == size else reduced(photo.pixels, wanted)
+
+
 def _semantic_features(
-    photo: Photo, source: str | Path | np.ndarray, settings: Settings
+    photo: Photo, pixels: np.ndarray, source: str | Path | np.ndarray, settings: Settings
 ) -> tuple[np.ndarray, dict[str, str], tuple[str, ...]]:
-    """(h, w, 3) features in [0, 1]; the model they come from, with its digest; and notes of what was changed."""
-    pixels = photo.pixels
-    shape = (pixels.shape[0], pixels.shape[1])
+    """(h, w, 3) features in [0, 1]; the model they come from, with its digest; and notes of what was changed.
+
+    Features that are given are those of the photo; they are reduced to the (h, w, 3) `pixels` like it.
+    """
+    shape = (photo.pixels.shape[0], photo.pixels.shape[1])
     device = str(resolve_device(settings.device))
     notes: tuple[str, ...] = ()
     if isinstance(source, np.ndarray):
@@ -259,6 +275,8 @@ def _semantic_features(
     else:
         features = extract(pixels, model=str(source), device=device)
         model = {"name": str(source), "digest": model_digest(str(source))}
+    if features.shape[:2] != pixels.shape[:2]:
+        features = reduced(features, pixels.shape[:2])
     if features.shape[2] != 3:
         features = project(features, pixels, settings.features.dimensions, settings.features, device)
     return features, model, notes

@@ -42,9 +42,9 @@ class SpectrumSettings:
 
     count: int = 100  # paper
     solver: Solver = "fast"
-    coarse_unknowns: int = 3_000  # measured: docs/method.md, Coarse space
-    candidates: int = 192  # measured: coarse eigenvectors, of which the lowest are kept after smoothing
-    smoothing_steps: int = 12  # measured: 0 keeps the coarse eigenvectors as they are
+    coarse_unknowns: int = 2_000  # measured: docs/method.md, Coarse space
+    candidates: int = 160  # measured: coarse eigenvectors, of which the lowest are kept after smoothing
+    smoothing_steps: int = 24  # measured: 0 keeps the coarse eigenvectors as they are
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ class Settings:
 
     seed: int = 0
     device: DeviceName = "auto"
+    # here: larger photos are taken apart at this size, and their layers brought to full size; None: never
+    working_pixels: int | None = 1_000_000
     features: FeatureSettings = field(default_factory=FeatureSettings)
     graph: GraphSettings = field(default_factory=GraphSettings)
     spectrum: SpectrumSettings = field(default_factory=SpectrumSettings)
@@ -113,6 +115,7 @@ class Settings:
             "constrained.iterations": self.constrained.iterations,
             "grouping.automatic_most - 1": self.grouping.automatic_most - 1,
             "constrained.sample": 1 if self.constrained.sample is None else self.constrained.sample,
+            "working_pixels / 256": 1 if self.working_pixels is None else self.working_pixels // 256,
         }
         for name, value in counts.items():
             if value < 1:
@@ -140,4 +143,4 @@ class Settings:
                 constrained=ConstrainedSettings(sample=5_000),
                 relaxed=replace(settings.relaxed, tolerance=1e-5),
             )
-        return settings
+        return replace(settings, working_pixels=None)

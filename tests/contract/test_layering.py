@@ -18,7 +18,7 @@ PACKAGE = Path(softseg.__file__).parent
 LAYERS = [
     ("errors",),
     ("settings",),
-    ("checks", "compiled", "decode", "devices", "files", "images", "progress"),
+    ("checks", "compiled", "decode", "devices", "files", "images", "progress", "threads"),
     ("features",),
     ("graph",),
     ("spectrum",),

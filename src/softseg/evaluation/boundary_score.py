@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from softseg.baselines import feature_clusters
 from softseg.devices import resolve_device
 from softseg.errors import InputError
 from softseg.evaluation.boundary_errors import (
@@ -28,7 +27,7 @@ from softseg.evaluation.boundary_errors import (
 from softseg.evaluation.boundary_report import BoundaryReport
 from softseg.evaluation.drawn import attempt, kept_results, people_of
 from softseg.evaluation.parallel import in_order
-from softseg.evaluation.region_score import layer_labels
+from softseg.evaluation.region_score import cluster_labels, layer_labels
 from softseg.features import model_digest
 from softseg.pipeline import decompose
 from softseg.settings import DeviceName
@@ -123,7 +122,7 @@ class _Task:
             return layer_labels(parts, count, finished=True)
 
         def clusters(count: int) -> np.ndarray:
-            return feature_clusters(parts.features, count, seed=self.seed)
+            return cluster_labels(parts, count, seed=self.seed)
 
         def matched(labels: np.ndarray) -> Row:
             return _rows(match_boundaries(boundary_pixels(labels) & seen, drawn, self.tolerances))

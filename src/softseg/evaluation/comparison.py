@@ -18,6 +18,7 @@ from softseg.images import load_photo
 from softseg.pipeline import Decomposition, decompose
 from softseg.progress import Progress, Stopwatch
 from softseg.segments import group
+from softseg.segments.full_size import enlarged
 from softseg.settings import DeviceName, Solver
 
 Segmentation = LabelMap | np.ndarray  # hard, with names; or soft, (K, h, w) in [0, 1]
@@ -132,5 +133,6 @@ def compare(
 def _grouped_components(parts: Decomposition, layers: int, solver: Solver, seed: int) -> np.ndarray:
     """(K, h, w) in [0, 1], the components of Spectral Matting added up by their features, as the paper does."""
     components = spectral_matting(parts.photo, solver=solver, seed=seed)
-    grouped, _ = group(components, parts.features, min(layers, len(components)), seed=seed)
-    return np.asarray(np.clip(grouped, 0, 1).reshape(-1, *parts.photo.pixels.shape[:2]), dtype=np.float32)
+    h, w, _ = parts.photo.pixels.shape
+    grouped, _ = group(components, enlarged(parts.features, (h, w)), min(layers, len(components)), seed=seed)
+    return np.asarray(np.clip(grouped, 0, 1).reshape(-1, h, w), dtype=np.float32)

@@ -32,6 +32,7 @@ from softseg.evaluation.region_errors import region_errors
 from softseg.evaluation.region_report import RegionReport, pooled
 from softseg.features import model_digest
 from softseg.pipeline import Decomposition, decompose
+from softseg.segments.full_size import enlarged
 from softseg.settings import DeviceName
 from softseg.training.datasets import LabelledPhotos
 
@@ -99,15 +100,21 @@ def evaluate_regions(
     return RegionReport(model, digest, settings, in_order(task, len(photos.names), jobs, keep, tell), ways)
 
 
+def cluster_labels(decomposition: Decomposition, count: int, *, seed: int) -> np.ndarray:
+    """(h, w) int64, the hard segmentation of the same features by k-means."""
+    h, w, _ = decomposition.photo.pixels.shape
+    return enlarged(feature_clusters(decomposition.features, count, seed=seed), (h, w))
+
+
 def layer_labels(decomposition: Decomposition, count: int, *, finished: bool = False) -> np.ndarray:
     """(h, w) int64, the largest layer at every pixel, of `count` layers or of as many as there are soft segments."""
-    shape = decomposition.features.shape[:2]
+    shape, (h, w, _) = decomposition.features.shape[:2], decomposition.photo.pixels.shape
     count = min(count, len(decomposition.segments))
     if count < 2:
-        return np.zeros(shape, dtype=np.int64)
+        return np.zeros((h, w), dtype=np.int64)
     if finished:
         return np.asarray(decomposition.layers(count).alphas.argmax(axis=0))
-    return np.asarray(decomposition.grouped(count).argmax(axis=0).reshape(shape))
+    return enlarged(decomposition.grouped(count).argmax(axis=0).reshape(shape), (h, w))
 
 
 @dataclass(frozen=True)
@@ -136,7 +143,7 @@ class _Task:
         ours = dict(_both("layers", [known[count] for count in used], people))
         ways = {way: errors[:-1] for way, errors in ours.items()}
         if self.clusters:
-            maps = (feature_clusters(parts.features, count, seed=self.seed) for count in self.clusters)
+            maps = (cluster_labels(parts, count, seed=self.seed) for count in self.clusters)
             ways |= dict(_both("feature_clusters", maps, people))
         return {
             "soft_segments": most,

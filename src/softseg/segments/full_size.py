@@ -37,6 +37,12 @@ def reduced(channels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(functional.interpolate(planes[None], size, mode="area")[0].permute(1, 2, 0).numpy())
 
 
+def enlarged(channels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h, w, ...) map from a reduced (y, x, ...) one: each value at all pixels of its part."""
+    y, x = (np.arange(length) * cells // length for length, cells in zip(size, channels.shape[:2], strict=True))
+    return np.asarray(channels[y[:, None], x])
+
+
 @dataclass(frozen=True)
 class FullSize:
     """Alphas at full size, and how the sharpening of the strips went."""

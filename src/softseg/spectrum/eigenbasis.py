@@ -15,8 +15,6 @@ from softseg.spectrum.coarse_space import coarse_space
 from softseg.spectrum.exact import solve_exactly
 from softseg.spectrum.refinement import refine
 
-_LARGEST_REFINED = 1_000_000  # pixels
-
 
 @dataclass(frozen=True, eq=False)
 class Eigenbasis:
@@ -62,8 +60,8 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
     """The lowest eigenvectors by the route that `settings.solver` names.
 
     "exact": all digits, by shift-invert on every pixel. "fast": the best ones in a space of
-    `settings.coarse_unknowns` locally colour-affine functions, more of them than wanted, refined at every pixel. Photos
-    of more than a megapixel keep the coarse ones: the candidates would need gigabytes.
+    `settings.coarse_unknowns` locally colour-affine functions, more of them than wanted, refined at every pixel,
+    where all candidates are in memory at once.
     """
     count = min(settings.count, laplacian.shape[0] // 4)
     if settings.solver == "exact":
@@ -76,7 +74,7 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
         )
     prolongation = coarse_space(image, settings.coarse_unknowns)
     count = min(count, prolongation.shape[1] // 2)
-    if settings.smoothing_steps and laplacian.shape[0] <= _LARGEST_REFINED:
+    if settings.smoothing_steps:
         basis = _refined(laplacian, image.shape[1], prolongation, count, settings)
         if basis is not None:
             return basis
