@@ -99,7 +99,8 @@ def at_full_size(
             f"the alphas {alphas.shape} are not those of a reduced photo {image.shape}: expected (K, y, x), "
             f"y <= {image.shape[0]} and x <= {image.shape[1]}."
         )
-    lifted = guided_upsample(torch.from_numpy(image), torch.from_numpy(alphas), regularization=_REGULARIZATION).numpy()
+    planes = torch.from_numpy(alphas.astype(np.float32, copy=False))
+    lifted = guided_upsample(torch.from_numpy(image), planes, regularization=_REGULARIZATION).numpy()
     steps, residual = 0, 0.0
     result = np.empty_like(lifted)
     for outer, inner in _strips(image.shape[0], image.shape[1]):
