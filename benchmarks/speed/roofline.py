@@ -26,12 +26,9 @@ def stages(measured: Mapping[str, Any], device: str = "cpu") -> dict[str, tuple[
     >>> stages({"rows": [{"row": "decompose", "device": "cpu", "achieved": rates}]})
     {'a': (3.0, 6.0)}
     """
-    rows = [row for row in measured["rows"] if (row["row"], row["device"]) == (ROW, device) and "achieved" in row]
-    if not rows:
-        return {}
     return {
         stage: (rates["flops_per_second"] / rates["bytes_per_second"], rates["flops_per_second"])
-        for stage, rates in rows[0]["achieved"].items()
+        for stage, rates in _row(measured, device).get("achieved", {}).items()
     }
 
 
@@ -60,14 +57,16 @@ def draw_roofline(measured: Mapping[str, Any], path: Path, device: str = "cpu") 
         f"memory: {slope:.1f} GB/s",
         (0.12, 0.12 * slope),
         textcoords="offset points",
-        xytext=(-2, 6),
-        rotation=33,
+        xytext=(-4, 5),
+        rotation=45,  # of a line through the origin, in the coordinates of the data
         rotation_mode="anchor",
+        transform_rotates_text=True,
         fontsize=8,
     )
     for (stage, (operations, rate)), color in zip(points.items(), _COLORS, strict=False):
         axes.plot(operations, rate / 1e9, "o", color=color, label=stage)
-        roof = min(operations * limits["bytes_per_second"], limits["flops_per_second_float32"]) / 1e9
+        peak = limits[f"flops_per_second_{_precision(measured, stage, device)}"]
+        roof = min(operations * limits["bytes_per_second"], peak) / 1e9
         axes.plot([operations, operations], [rate / 1e9, roof], ":", color=color, linewidth=1)
     axes.set(xscale="log", yscale="log", xlim=(0.05, 200))
     axes.set_xlabel("operations per byte of memory traffic")
@@ -76,3 +75,13 @@ def draw_roofline(measured: Mapping[str, Any], path: Path, device: str = "cpu") 
     if points:
         axes.legend(loc="lower right", fontsize=8)
     figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def _row(measured: Mapping[str, Any], device: str) -> Mapping[str, Any]:
+    return next((row for row in measured["rows"] if (row["row"], row["device"]) == (ROW, device)), {})
+
+
+def _precision(measured: Mapping[str, Any], stage: str, device: str) -> str:
+    """That of the part with the most operations, below whose limit the stage is drawn."""
+    parts = [part for part in _row(measured, device)["work"] if part["stage"] == stage]
+    return str(max(parts, key=lambda part: part["flops"])["precision"])

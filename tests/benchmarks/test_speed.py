@@ -107,6 +107,10 @@ def measured() -> dict[str, Any]:
         "stages": {"affinities": 2.0, "grouping": 0.5},
         "peak_memory_bytes": 1_200_000_000,
         "achieved": {"affinities": rates},
+        "work": [
+            {"stage": "affinities", "part": "a", "precision": "float32", "bytes": 1.0, "flops": 1.0},
+            {"stage": "affinities", "part": "b", "precision": "float64", "bytes": 1.0, "flops": 2.0},
+        ],
     }
     rates_of_machine = {"bytes_per_second": 25e9, "flops_per_second_float32": 3e11, "flops_per_second_float64": 9e10}
     broken = {**row, "row": "file", "failure": "no", "target": {"seconds": None, "memory": None}}
@@ -176,6 +180,11 @@ def test_one_command_measures_draws_and_fills(tmp_path: Path, monkeypatch: pytes
     assert "| cpu | 25.0 GB/s |" in docs.read_text()
     beside = json.loads((tmp_path / "side_by_side.json").read_text())
     assert beside["compared"] == 0.3333 and beside["machine"]["cores"] >= 1
+
+
+def test_a_stage_is_drawn_below_the_limit_of_most_of_its_operations() -> None:
+    assert roofline.stages(measured()) == {"affinities": (15.0, 3e10)}
+    assert roofline._precision(measured(), "affinities", "cpu") == "float64"
 
 
 def test_the_picture(tmp_path: Path) -> None:
