@@ -5,16 +5,15 @@ A table stands between `<!-- table: NAME -->` and `<!-- end -->`. All that is be
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.marked import filled
 from benchmarks.quality.suite.files import Files
 from benchmarks.quality.suite.measurements import MEASUREMENTS
 from benchmarks.quality.suite.options import METHODS
 from benchmarks.quality.suite.ranking import Ranked, ranked
 from benchmarks.quality.suite.verdicts import Verdict, compared, photos_scored, ratio_of, verdicts
-from softseg.errors import InputError
 from softseg.evaluation.parallel import FAILURE
 
 TITLES = {
@@ -29,7 +28,6 @@ TITLES = {
 }
 SHOWN_LAYERS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 30, 40)  # of the curve over all of them
 WORST = 10
-_MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Rows = list[list[str]]
 
@@ -48,13 +46,7 @@ def fill(text: str, files: Files) -> str:
     *Not measured yet: `python -m benchmarks.quality --only alpha`.*
     <!-- end -->
     """
-
-    def replaced(found: re.Match[str]) -> str:
-        if found[2] not in TABLES:
-            raise InputError(f"there is no table {found[2]!r}; choose from: {', '.join(TABLES)}")
-        return f"{found[1]}{table(found[2], files)}\n{found[3]}"
-
-    return _MARKED.sub(replaced, text)
+    return filled(text, TABLES, lambda name: table(name, files))
 
 
 def table(name: str, files: Files) -> str:

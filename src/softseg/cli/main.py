@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from softseg.cli.bench import bench
 from softseg.cli.compare import compare
 from softseg.cli.evaluate import evaluate
 from softseg.cli.features import features
@@ -30,6 +31,7 @@ app.command("features")(features)
 app.command("compare")(compare)
 app.command("train")(train)
 app.add_typer(evaluate)
+app.add_typer(bench)
 app.add_typer(models)
 app.command("info")(info)
 

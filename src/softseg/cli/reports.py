@@ -38,13 +38,16 @@ def name_failed(report: Report, failures: Failures, *, debug: bool) -> None:
 
 
 @contextmanager
-def following(count: int, line_of: Callable[[T], str], *, quiet: bool) -> Iterator[Callable[[T], None] | None]:
+def following(
+    count: int, line_of: Callable[[T], str], *, quiet: bool, noun: str = "photos"
+) -> Iterator[Callable[[T], None] | None]:
     """Someone to tell of each result: a bar with the time left on a terminal, a line each otherwise; None if `quiet`.
 
     Parameters
     ----------
     count : how many results there will be.
     line_of : the line for a result, such as "NAME: 0.9".
+    noun : what they are results of.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -53,9 +56,9 @@ def following(count: int, line_of: Callable[[T], str], *, quiet: bool) -> Iterat
     if quiet:
         yield None
     elif console.is_terminal:
-        columns = TextColumn("photos"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        columns = TextColumn(noun), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         with Progress(*columns, console=console) as bar:
-            task = bar.add_task("photos", total=count)
+            task = bar.add_task(noun, total=count)
             yield lambda result: bar.advance(task)
     else:
         done = 0

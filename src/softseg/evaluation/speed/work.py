@@ -1,0 +1,117 @@
+"""The work of the stages, counted from sizes: bytes that must pass through memory, and operations.
+
+The bytes are those of an ideal cache: what a pass reads and writes, once. A stage can then not be faster than
+``sum over its parts of max(bytes / bandwidth, operations / rate)``, and how near it comes to that is its share of the
+limit. Counted is what each stage is for; clearing arrays, sorting and checks are not. A part whose number of steps the
+stage does not tell is left out, so a share that is not 1 says where to look, not how much can be won.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from softseg.settings import Settings
+
+_ENTRY = 12  # bytes of a float64 and its column
+_SHORT_ENTRY = 8  # of a float32 and its column
+_SMOOTHED_AT_ONCE = 48  # columns, for each of which the matrix is read once: spectrum/refinement.py
+_WINDOW_FLOPS = 9 * 3 * 3 + 6 * 9 * 2 + 9 * 12 + 45 * 7  # mean and centring, covariance, solutions, 45 products of 3
+_HAT_ENTRIES = 16  # of a pixel in the coarse space: four hats of four functions
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one part of a stage has to do."""
+
+    stage: str
+    part: str
+    precision: str  # of the operations: "float32" or "float64"
+    bytes: float
+    flops: float
+
+    def seconds_at_limit(self, limits: Mapping[str, float]) -> float:
+        """The least time that it can take, by the limits of `measure_limits`."""
+        rate = limits[f"flops_per_second_{self.precision}"]
+        return max(self.bytes / limits["bytes_per_second"], self.flops / rate)
+
+
+def work_of(
+    pixels: int, entries: int, layers: int, settings: Settings, statistics: Mapping[str, Any]
+) -> tuple[Work, ...]:
+    """The work of all stages for which it can be counted.
+
+    Parameters
+    ----------
+    pixels : N.
+    entries : stored in the Laplacian.
+    layers : K of the relaxed sparsification.
+    statistics : of the result (`SoftSegments.statistics`); parts that need a count which is not there are left out.
+
+    Examples
+    --------
+    >>> [work.part for work in work_of(1000, 25_000, 5, Settings(), {"conjugate_gradient_steps": 70})]
+    ['matting affinity, Laplacian', 'conjugate gradients']
+    """
+    found = [_affinities(pixels, entries)]
+    found += _eigenvectors(pixels, entries, settings, statistics)
+    found += _constrained(pixels, settings, statistics)
+    found += _relaxed(pixels, entries, layers, statistics)
+    return tuple(found)
+
+
+def _affinities(pixels: int, entries: int) -> Work:
+    passes = 24 * pixels + 3 * _ENTRY * entries  # the photo; the affinity written and read, the Laplacian written
+    return Work("affinities", "matting affinity, Laplacian", "float64", passes, _WINDOW_FLOPS * pixels + 2 * entries)
+
+
+def _eigenvectors(pixels: int, entries: int, settings: Settings, statistics: Mapping[str, Any]) -> Iterator[Work]:
+    counts = [statistics.get(name) for name in ("coarse_unknowns", "candidates", "eigenvectors")]
+    if None in counts:
+        return
+    unknowns, candidates, wanted = (int(count) for count in counts if count is not None)
+    held = _HAT_ENTRIES * pixels
+    products = 2 * entries * _HAT_ENTRIES + 2 * held * _HAT_ENTRIES
+    yield Work("eigenvectors", "Galerkin product", "float64", _ENTRY * (entries + 2 * held), products)
+    yield Work("eigenvectors", "coarse factor", "float64", 3 * 8 * unknowns**2, 2 / 3 * unknowns**3)
+    if candidates == wanted:
+        return  # left in the coarse space
+    steps = statistics.get("smoothing_steps", settings.spectrum.smoothing_steps)
+    values = pixels * candidates
+    blocks = -(-candidates // _SMOOTHED_AT_ONCE)
+    read_and_written = 6 * 4 * values + blocks * _SHORT_ENTRY * entries
+    flops = 2 * entries * candidates + 6 * values
+    yield Work("eigenvectors", "smoothing", "float32", steps * read_and_written, steps * flops)
+    grams = 2 * 2 * values * candidates + 2 * values * wanted + 2 * entries * candidates
+    passes = 6 * 4 * values + 4 * pixels * wanted + blocks * _SHORT_ENTRY * entries
+    yield Work("eigenvectors", "Rayleigh-Ritz", "float32", passes, grams)
+
+
+def _constrained(pixels: int, settings: Settings, statistics: Mapping[str, Any]) -> Iterator[Work]:
+    n, segments = statistics.get("eigenvectors"), statistics.get("soft_segments")
+    if n is None or segments is None:
+        return
+    # Layers are dropped on the way: their number falls from the clusters to what is left.
+    fitted = statistics.get("mean_fitted_segments", (settings.constrained.clusters + segments) / 2)
+    rounds, sample = settings.constrained.iterations, min(pixels, settings.constrained.sample or pixels)
+    pairs = n * (n + 1) // 2
+    precision = str(statistics.get("constrained_precision", "float64"))
+    size = 4 if precision == "float32" else 8
+    grams = rounds * size * (sample * pairs + sample * fitted + fitted * pairs)
+    yield Work("constrained sparsification", "Grams", precision, grams, rounds * 2 * sample * pairs * fitted)
+    yield Work("constrained sparsification", "inverses", "float64", rounds * fitted * 24 * n**2, rounds * fitted * n**3)
+    expanded = 4 * pixels * n + 8 * pixels * segments
+    yield Work("constrained sparsification", "soft segments", "float32", expanded, 2 * pixels * n * segments)
+
+
+def _relaxed(pixels: int, entries: int, layers: int, statistics: Mapping[str, Any]) -> Iterator[Work]:
+    steps = statistics.get("conjugate_gradient_steps")
+    if steps is None:
+        return
+    precision = str(statistics.get("relaxed_precision", "float64"))
+    size = 4 if precision == "float32" else 8
+    # A step reads L, and x, r, p, the product, the weights; it writes x, r, p and the product: 10 passes over (N, K).
+    passes = (size + 4) * entries + 10 * size * pixels * layers
+    flops = (2 * entries + 20 * pixels) * layers
+    yield Work("relaxed sparsification", "conjugate gradients", precision, steps * passes, steps * flops)
