@@ -187,9 +187,9 @@ class _RefinedRounds:
 class _Systems:
     """A_k of every layer, factorised."""
 
-    factors: torch.Tensor  # (m, n, n), Cholesky
-    inverses: torch.Tensor  # (m, n, n)
-    shared: torch.Tensor  # (n, n), the sum of the inverses
+    factors: torch.Tensor  # (m, n, n), Cholesky: A_k = C_k C_k^T
+    inverses: torch.Tensor  # (m, n, n), C_k^-1
+    shared: torch.Tensor  # (n, n), the sum of the A_k^-1
 
     @classmethod
     def of(cls, systems: torch.Tensor) -> _Systems | None:
@@ -197,14 +197,17 @@ class _Systems:
         factors, failed = torch.linalg.cholesky_ex(systems)
         if bool(failed.any()):
             return None
-        inverses = torch.cholesky_inverse(factors)
-        return cls(factors, inverses, inverses.sum(0))
+        identity = torch.eye(systems.shape[1], dtype=systems.dtype).expand_as(systems)
+        # Not `cholesky_inverse`, which takes seven times as long on two threads as on one.
+        inverses = torch.linalg.solve_triangular(factors, identity, upper=False)
+        rows = inverses.reshape(-1, systems.shape[1])
+        return cls(factors, inverses, rows.T @ rows)
 
     def solve_with_sum(self, right: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
         """y_k = A_k^-1 (b_k - mu), with the one multiplier mu for which sum_k y_k is `total`."""
         free = torch.cholesky_solve(right.unsqueeze(2), self.factors).squeeze(2)
         multiplier: torch.Tensor = torch.linalg.solve(self.shared, free.sum(0) - total)
-        return free - self.inverses @ multiplier
+        return free - (self.inverses.mT @ (self.inverses @ multiplier).unsqueeze(2)).squeeze(2)
 
 
 def _sample(total: int, count: int | None, seed: int, strata: np.ndarray | None = None) -> np.ndarray:
