@@ -12,7 +12,7 @@ import torch
 from softseg.errors import ModelError
 from softseg.features.boundaries.network import BoundaryNetwork
 
-DIGEST = ""  # SHA-256
+DIGEST = "1e152209e0ae229ead82baa502fe5219ccb1bc1b08eb3c2430c71f95345488a3"  # SHA-256
 REPAIR = "pip install --force-reinstall softseg"
 
 
