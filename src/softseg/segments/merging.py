@@ -43,7 +43,7 @@ def merge_tree(
 
     c_ab and g_ab the mean differences of colours and of features across the common border: what no visible border
     parts, such as the two ends of a sky, is merged early, and small things of their own meaning are kept. With a map of
-    boundaries it is also times ``((b_ab + 0.05) / 1.05)^2``, b_ab the mean share of people who would draw that border,
+    boundaries it is also times ``((b_ab + 0.2) / 1.2)^1.5``, b_ab the mean share of people who would draw that border,
     1 where a and b do not touch.
 
     Parameters

@@ -41,11 +41,9 @@ def boundary_map(image: np.ndarray, device: str = "cpu", path: Path | None = Non
 
     Examples
     --------
-    >>> photo = np.full((64, 96, 3), 0.2)
-    >>> photo[:, 48:] = (0.9, 0.7, 0.1)
-    >>> there = boundary_map(photo)
-    >>> bool(there[:, 11:14].mean() > 3 * there[:, :8].mean())
-    True
+    >>> photo = np.full((241, 321, 3), 0.2)
+    >>> boundary_map(photo).shape
+    (89, 121)
     """
     network = load_network(path or weights_path(), device)
     shares = network.extract(torch.from_numpy(np.ascontiguousarray(image)).to(device))
