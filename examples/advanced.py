@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 import softseg
-from softseg.features import extract, project
+from softseg.features import boundary_map, extract, project
 from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_affinity, superpixels
 from softseg.images import load_photo
 from softseg.segments import group, initial_clusters, relaxed_sparsification
@@ -43,7 +43,8 @@ segments = fit_segments(basis, start, settings.constrained, seed=settings.seed, 
 print(f"soft segments   {len(segments)}")
 
 # 5. Segments that mean the same are added up, and the layers are sharpened pixel by pixel.
-grouped, cluster = group(segments, features, layers=5, image=image, settings=settings.grouping)
+boundaries = boundary_map(image)  # where people would draw a line
+grouped, cluster = group(segments, features, layers=5, image=image, boundaries=boundaries, settings=settings.grouping)
 alphas = relaxed_sparsification(grouped, graph, image, settings.relaxed)
 alphas = alphas[np.argsort(-alphas.mean(axis=(1, 2), dtype=np.float64), kind="stable")]
 print(f"layers          {alphas.shape}, made of {np.bincount(cluster)} segments")

@@ -42,6 +42,7 @@ GROUPINGS: Mapping[str, GroupingSettings | None] = {
     "area exponent 0": GroupingSettings(area_exponent=0),
     "no border": GroupingSettings(least_contrast=1e6),  # every border counts the same
     "reach 0.02": GroupingSettings(reach=0.02),
+    "no map of boundaries": GroupingSettings(boundary_exponent=0),
 }
 Sums = list[tuple[float, float]]  # covered and whole area, for each number of layers
 
@@ -76,7 +77,8 @@ def ways(photos: Bsds, i: int, *, exact: bool) -> Iterator[tuple[str, Sums]]:
     tables = [contingency(owners, person) for person in people]
     present = np.unique(owners)  # contingency leaves out segments that are nowhere the largest
     for way, settings in GROUPINGS.items():
-        tree = segment_tree(parts.segments, parts.features, None if settings is None else parts.photo.pixels, settings)
+        seen = {} if settings is None else {"image": parts.photo.pixels, "boundaries": parts.boundaries}
+        tree = segment_tree(parts.segments, parts.features, settings=settings, **seen)
         yield way, curve(tables, cuts(tree, present), len(parts.segments))
     yield "ideal grouping", curve(tables, lambda count: together(tables, count), len(present))
     best = max((covered(tables, table.argmax(axis=1)) for table in tables), key=lambda sums: sums[0] / sums[1])
@@ -95,8 +97,7 @@ def of_parts(parts: Decomposition, people: Sequence[np.ndarray]) -> Sums:
     """The pipeline's own grouping of a photo taken apart."""
     owners = parts.segments.argmax(axis=0).reshape(parts.features.shape[:2])
     tables, present = [contingency(owners, person) for person in people], np.unique(owners)
-    tree = segment_tree(parts.segments, parts.features, parts.photo.pixels, parts.settings.grouping)
-    return curve(tables, cuts(tree, present), len(parts.segments))
+    return curve(tables, cuts(parts.tree, present), len(parts.segments))
 
 
 def cuts(tree: MergeTree, present: np.ndarray) -> Callable[[int], np.ndarray]:

@@ -1,20 +1,26 @@
-"""The numbers of the grouping, chosen on training photos: area exponent, reach, and the cost at which "auto" ends.
+"""The numbers of the grouping, chosen on training photos by the covering of what people have drawn.
 
-    python -m benchmarks.quality.grouping_settings BSDS500/train -o benchmarks/quality/grouping_settings.json
+    softseg train --recipe boundaries --set steps=500 --data bsds-odd:BSDS500/train -o odd --device cpu
+    python -m benchmarks.quality.grouping_settings BSDS500/train --boundaries odd/model.safetensors --kept kept \\
+        -o benchmarks/quality/grouping_settings.json
 
-Each photo is taken apart once; then for every pair of area exponent and reach its nested groupings are scored by the
-covering of what people have drawn (a pixel belongs to its largest soft segment), at the best number of layers for all
-photos (ODS) and for each (OIS). For the settings as they are also: the mean covering when merging ends before the first
-merge that costs more than a threshold.
+Every second photo, from the first on, is taken apart once; what the grouping needs of it is kept, so that the command
+can be broken off, and given again with other candidates. The maps of boundaries come from a network that has learned
+from the other half alone. Then, one number of the cost at a time around the settings as they are, the nested groupings
+are scored (a pixel belongs to its largest soft segment) at the best number of layers for all photos (ODS) and for each
+(OIS). For the settings as they are also: the mean covering when merging ends before the first merge that costs more
+than a threshold.
 
-The features were trained on the same photos, so that they are better here than elsewhere; the photos for validation are
-not touched.
+The features were trained on the same photos, so that they are better here than elsewhere, and what is added to them
+counts for less; the photos for validation are not touched.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +29,49 @@ import numpy as np
 from benchmarks.machine import machine
 from benchmarks.quality.covering_ablation import Sums, curve, cuts, summary
 from softseg.evaluation.region_errors import contingency
+from softseg.features import boundary_map
+from softseg.files import write_atomically
 from softseg.pipeline import decompose
-from softseg.segments import segment_tree
+from softseg.segments.borders import Borders
+from softseg.segments.grouping import mean_values
+from softseg.segments.merging import MergeTree, merge_tree
 from softseg.settings import GroupingSettings
 from softseg.training.datasets import Bsds
 
-EXPONENTS = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)
-REACHES = (0.02, 0.04, 0.06, 0.1)
-THRESHOLDS = np.geomspace(1e-5, 5e-2, 80)
+CANDIDATES: Mapping[str, Sequence[float]] = {
+    "area_exponent": (0.0, 0.1, 0.2, 0.3, 0.5, 1.0),
+    "reach": (0.02, 0.04, 0.06, 0.1),
+    "boundary_exponent": (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0),
+    "least_share": (0.02, 0.05, 0.1, 0.2),
+}
+THRESHOLDS = np.geomspace(1e-7, 1e-1, 200)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the grouping needs of a photo.
+
+    means, mass, colors : mean features (m, 3), areas (m,) and mean colours (m, 3) of the soft segments.
+    owners : (h, w), of each pixel its largest segment.
+    features, pixels : (h, w, 3).
+    """
+
+    means: np.ndarray
+    mass: np.ndarray
+    colors: np.ndarray
+    owners: np.ndarray
+    features: np.ndarray
+    pixels: np.ndarray
+
+    def borders(self, boundaries: np.ndarray, reach: float) -> Borders:
+        """As `segment_tree` has them."""
+        far = max(1, round(reach * max(self.owners.shape)))
+        return Borders.between(self.owners.astype(np.intp), len(self.mass), self.pixels, self.features, far, boundaries)
+
+    def tree(self, borders: Borders, settings: GroupingSettings) -> MergeTree:
+        """As `segment_tree`; the borders are left as they are."""
+        own = borders.among(list(range(len(self.mass))))
+        return merge_tree(self.means, self.mass, self.colors, own, settings)
 
 
 def main() -> None:
@@ -38,32 +79,59 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--every", type=int, default=2)
+    parser.add_argument("--boundaries", type=Path, required=True, help="weights that have not seen the even photos")
+    parser.add_argument("--kept", type=Path, required=True, help="folder of what is kept of each photo")
+    parser.add_argument("--every", type=int, default=2, help="an even number")
     arguments = parser.parse_args()
-    photos = Bsds(arguments.folder)
+    photos, used = Bsds(arguments.folder), GroupingSettings()
+    arguments.kept.mkdir(parents=True, exist_ok=True)
     grid: dict[str, list[Sums]] = {}
     ends: list[list[int]] = []  # of each photo the number of layers at each threshold
-    for i in range(0, len(photos.names), arguments.every):
-        parts = decompose(photos.load(i).image)
-        owners = parts.segments.argmax(axis=0).reshape(parts.features.shape[:2])
-        tables, present = [contingency(owners, person) for person in photos.annotations(i)], np.unique(owners)
-        for exponent in EXPONENTS:
-            for reach in REACHES:
-                settings = GroupingSettings(area_exponent=exponent, reach=reach)
-                tree = segment_tree(parts.segments, parts.features, parts.photo.pixels, settings)
-                way = f"exponent {exponent:g}, reach {reach:g}"
-                grid.setdefault(way, []).append(curve(tables, cuts(tree, present), len(parts.segments)))
-        most = min(GroupingSettings().automatic_most, len(parts.segments))
-        ends.append([min(max(2, parts.tree.clusters_apart(cost)), most) for cost in THRESHOLDS])
-        print(f"{len(ends)} {photos.names[i]}", flush=True)
-    used = GroupingSettings()
-    chosen = grid[f"exponent {used.area_exponent:g}, reach {used.reach:g}"]
+    chosen = range(0, len(photos.names), arguments.every)
+    for i in chosen:
+        parts = kept_parts(arguments.kept / f"{photos.names[i]}.npz", photos, i)
+        tables, present = [contingency(parts.owners, p) for p in photos.annotations(i)], np.unique(parts.owners)
+        boundaries = boundary_map(parts.pixels, path=arguments.boundaries)
+        seen: dict[float, Borders] = {}
+        for way, settings in ways(used).items():
+            if settings.reach not in seen:
+                seen[settings.reach] = parts.borders(boundaries, settings.reach)
+            tree = parts.tree(seen[settings.reach], settings)
+            grid.setdefault(way, []).append(curve(tables, cuts(tree, present), len(parts.mass)))
+            if settings == used and way == "as it is":
+                most = min(used.automatic_most, len(parts.mass))
+                ends.append([min(max(2, tree.clusters_apart(cost)), most) for cost in THRESHOLDS])
+        print(f"{len(ends)}/{len(chosen)} {photos.names[i]}", flush=True)
     results = {way: summary(values) for way, values in grid.items()}
-    contents = {"machine": machine(), "every": arguments.every, "grid": results, "auto": automatic(chosen, ends)}
+    auto = automatic(grid["as it is"], ends)
+    contents = {"machine": machine(), "every": arguments.every, "grid": results, "auto": auto}
     for way, row in results.items():
         print(f"{way:<28} ODS {row['ods']:.4f} ({row['layers']} layers)  OIS {row['ois']:.4f}")
-    print(f"best threshold for auto: {contents['auto']['best']}")
+    print(f"best threshold for auto: {auto['best']}")
     arguments.output.write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
+
+
+def ways(used: GroupingSettings) -> dict[str, GroupingSettings]:
+    """The settings as they are, and with one number changed."""
+    changed = {
+        f"{name} {value:g}": replace(used, **{name: value}) for name, values in CANDIDATES.items() for value in values
+    }
+    return {"as it is": used} | changed
+
+
+def kept_parts(path: Path, photos: Bsds, i: int) -> Parts:
+    """From the file, which is made first where there is none."""
+    if not path.exists():
+        parts = decompose(photos.load(i).image)
+        pixels, features = parts.photo.pixels, parts.features
+        means, mass = mean_values(parts.segments, features.reshape(-1, 3))
+        colors, _ = mean_values(parts.segments, pixels.reshape(-1, 3))
+        owners = parts.segments.argmax(axis=0).reshape(pixels.shape[:2]).astype(np.int16)
+        values = vars(Parts(means, mass, colors, owners, features.astype(np.float32), pixels.astype(np.float32)))
+        write_atomically(path, lambda file: np.savez_compressed(file, **values))
+    with np.load(path) as kept:
+        found = Parts(**kept)
+    return replace(found, features=found.features.astype(float), pixels=found.pixels.astype(float))
 
 
 def automatic(photos: list[Sums], ends: list[list[int]]) -> dict[str, Any]:

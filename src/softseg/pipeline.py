@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from softseg.devices import resolve_device
 from softseg.errors import ImageError, InputError
-from softseg.features import extract, is_model, load_features, model_digest, project
+from softseg.features import boundary_map, extract, is_model, load_features, model_digest, project
 from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_affinity, superpixels
 from softseg.images import Photo, check_map, load_photo
 from softseg.layers import SoftSegments
@@ -223,7 +223,14 @@ class Decomposition:
     @cached_property
     def tree(self) -> MergeTree:
         """The nested groupings of the soft segments."""
-        return segment_tree(self.segments, self.features, self.pixels, self.settings.grouping)
+        settings = self.settings.grouping
+        boundaries = self.boundaries if settings.boundary_exponent else None
+        return segment_tree(self.segments, self.features, self.pixels, settings, boundaries=boundaries)
+
+    @cached_property
+    def boundaries(self) -> np.ndarray:
+        """(y, x) shares of people who would draw a boundary there, on a grid spread evenly over the photo."""
+        return boundary_map(self.pixels, str(resolve_device(self.settings.device)))
 
     @property
     def natural_count(self) -> int:

@@ -129,5 +129,5 @@ def test_the_help_names_every_kind_of_data_and_every_recipe() -> None:
 
     train = importlib.import_module("softseg.cli.train")
     assert ", ".join(sources.KINDS) == train.KINDS
-    assert set(RECIPES) == {"seed", "embedded"}
-    assert 'metavar="seed|embedded"' in inspect.getsource(train)
+    assert set(RECIPES) == {"seed", "embedded", "boundaries"}
+    assert 'metavar="seed|embedded|boundaries"' in inspect.getsource(train)

@@ -1,4 +1,4 @@
-"""`softseg train`: a feature network from labelled photos."""
+"""`softseg train`: a network of features, or of boundaries, from labelled photos."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from softseg.training.recipes import Recipe
     from softseg.training.train import State
 
-KINDS = "bsds, msrc-train, msrc-val, folder, coco-stuff, coco-panoptic"
+KINDS = "bsds, bsds-even, bsds-odd, msrc-train, msrc-val, folder, coco-stuff, coco-panoptic"
 
 
 def train(
@@ -30,7 +30,9 @@ def train(
     validation: Annotated[
         list[str] | None, typer.Option(metavar="KIND:PATH", show_default=False, help="Photos to score on.")
     ] = None,
-    recipe: Annotated[str, typer.Option(metavar="seed|embedded", help="Which numbers to train with.")] = "seed",
+    recipe: Annotated[
+        str, typer.Option(metavar="seed|embedded|boundaries", help="Which numbers to train with.")
+    ] = "seed",
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", show_default=False, help="Changes to the recipe, .json or .toml.")
     ] = None,
@@ -57,7 +59,7 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Train a feature network on labelled photos.
+    """Train a network of features, or of boundaries, on labelled photos.
 
     DIR gets model.safetensors and recipe.json, checkpoint.pt to go on from, log.jsonl, and tensorboard/.
     A COCO PATH is the folder that holds annotations/ and train2017/; another split is named by PATH@val2017.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from softseg.features.boundaries import boundary_map
 from softseg.features.figure import draw_figure
 from softseg.features.files import load_features
 from softseg.features.guided_filter import guided_filter
@@ -10,6 +11,7 @@ from softseg.features.registry import available_models, extract, is_model, model
 
 __all__ = [
     "available_models",
+    "boundary_map",
     "draw_figure",
     "extract",
     "guided_filter",

@@ -1,4 +1,4 @@
-"""What lies between two soft segments: how much colours and features change across their common border."""
+"""What lies between two soft segments: how colours and features change there, and whether people see a boundary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter
 
 _FEWEST = 10  # pairs of pixels; fewer are no border
 
@@ -14,17 +14,33 @@ _FEWEST = 10  # pairs of pixels; fewer are no border
 class Borders:
     """Sums over the pixels on two sides of each border, which add up when segments are merged.
 
-    Source: here. The contrast along a common border is the idea of hierarchies of contours (Arbelaez et al. 2011).
+    Source: here. The contrast along a common border, and the mean probability of a boundary along it, are the idea of
+    hierarchies of contours (Arbelaez et al. 2011).
     """
 
-    def __init__(self, pairs: np.ndarray, colors: np.ndarray, features: np.ndarray) -> None:
-        self.pairs = pairs  # (m, m) how many pairs of pixels
+    def __init__(
+        self, pairs: np.ndarray, colors: np.ndarray, features: np.ndarray, lengths: np.ndarray, shares: np.ndarray
+    ) -> None:
+        self.pairs = pairs  # (m, m) how many pairs of pixels, some way apart
         self.colors = colors  # (m, m) sum of their differences
         self.features = features
+        self.lengths = lengths  # (m, m) how many pairs of neighbouring pixels
+        self.shares = shares  # (m, m) sum of the shares of people who see a boundary there
 
     @classmethod
-    def between(cls, labels: np.ndarray, count: int, image: np.ndarray, features: np.ndarray, reach: int) -> Borders:
-        """The borders of (h, w) labels < count: pixels `reach` apart, in (h, w, 3) colours and (h, w, D) features."""
+    def between(
+        cls,
+        labels: np.ndarray,
+        count: int,
+        image: np.ndarray,
+        features: np.ndarray,
+        reach: int,
+        boundaries: np.ndarray | None = None,
+    ) -> Borders:
+        """The borders of (h, w) labels < count: pixels `reach` apart, in (h, w, 3) colours and (h, w, D) features.
+
+        `boundaries` is a (y, x) map, spread evenly over the photo, of where people see one; None: they see all borders.
+        """
         colors = _smoothed(image, reach / 3)
         sums = np.zeros((3, count * count))
         for axis in (0, 1):
@@ -35,13 +51,14 @@ class Borders:
                 difference = np.sqrt(sum((a - b) ** 2 for a, b in _channels(values, reach, axis))).ravel()
                 total += np.bincount(place[crossing], difference[crossing], minlength=count * count)
             sums[0] += np.bincount(place[crossing], minlength=count * count)
-        squares = sums.reshape(3, count, count)
+        sums = np.concatenate([sums, _along(labels, count, boundaries)])
+        squares = sums.reshape(5, count, count)
         return cls(*(squares + squares.transpose(0, 2, 1)))
 
     def among(self, chosen: list[int]) -> Borders:
         """The borders among some of the segments."""
         some = np.ix_(chosen, chosen)
-        return Borders(self.pairs[some], self.colors[some], self.features[some])
+        return Borders(*(sums[some] for sums in vars(self).values()))
 
     def contrast(self, color_distance: np.ndarray, feature_distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(m, m) mean differences of colours and of features across each border.
@@ -55,9 +72,13 @@ class Borders:
             np.where(touching, self.features / number, feature_distance),
         )
 
+    def seen(self) -> np.ndarray:
+        """(m, m) mean share of people who see a boundary along each border; 1 where two segments do not touch."""
+        return np.where(self.lengths > 0, self.shares / np.maximum(self.lengths, 1), 1.0)
+
     def merge(self, kept: int, gone: int) -> None:
         """Segment `gone` becomes a part of segment `kept`, and their common border vanishes."""
-        for sums in (self.pairs, self.colors, self.features):
+        for sums in vars(self).values():
             sums[kept] += sums[gone]
             sums[:, kept] += sums[:, gone]
             sums[gone] = sums[:, gone] = 0
@@ -72,6 +93,28 @@ def _smoothed(image: np.ndarray, deviation: float) -> np.ndarray:
             range(image.shape[2]),
         )
         return np.moveaxis(np.stack(list(planes)), 0, 2)
+
+
+def _along(labels: np.ndarray, count: int, boundaries: np.ndarray | None) -> np.ndarray:
+    """(2, count^2): how many neighbouring pixels have two labels, and the sum of the shares there."""
+    sums = np.zeros((2, count * count))
+    if boundaries is None:
+        return sums
+    # A border of segments runs a few pixels beside what a person has drawn: the largest of 3 x 3 cells.
+    wide = maximum_filter(boundaries.astype(np.float64), 3)
+    rows, columns = (_nearest(n, cells) for n, cells in zip(labels.shape, boundaries.shape, strict=True))
+    for axis in (0, 1):
+        one, two = _apart(labels, 1, axis)
+        y, x = np.nonzero(one != two)
+        place = one[y, x] * count + two[y, x]
+        sums[0] += np.bincount(place, minlength=count * count)
+        sums[1] += np.bincount(place, wide[rows[y], columns[x]], minlength=count * count)
+    return sums
+
+
+def _nearest(length: int, cells: int) -> np.ndarray:
+    """The nearest of so many cells, the first and the last on the ends, for each of `length` pixels."""
+    return np.rint(np.linspace(0, cells - 1, length)).astype(np.intp)
 
 
 def _apart(values: np.ndarray, reach: int, axis: int) -> tuple[np.ndarray, np.ndarray]:

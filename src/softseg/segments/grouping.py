@@ -18,6 +18,7 @@ def group(
     method: Grouping = "agglomerative",
     *,
     image: np.ndarray | None = None,
+    boundaries: np.ndarray | None = None,
     settings: GroupingSettings | None = None,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +34,9 @@ def group(
     method : "agglomerative" (default) is deterministic and nested: K + 1 layers are K layers with one of them split.
         "kmeans" is the paper's choice.
     image : (h, w, 3) float array in [0, 1], the photo; the agglomerative grouping then looks at the borders between
-        the segments too, as the pipeline has it. None: at their mean features and areas alone.
+        the segments too. None: at their mean features and areas alone.
+    boundaries : (y, x) float array in [0, 1], with `image`: where people would draw a boundary, spread evenly over the
+        photo, as `softseg.features.boundary_map` makes it and as the pipeline has it. None: every border counts alike.
     settings : of the cost with borders.
     seed : start of k-means; not used by "agglomerative".
 
@@ -71,9 +74,9 @@ def group(
     if method not in ("agglomerative", "kmeans"):
         raise InputError(f"Grouping is 'agglomerative' or 'kmeans', not {method!r}.")
     if method == "kmeans":
-        labels = _kmeans(_means(segments, points)[0], layers, seed)
+        labels = _kmeans(mean_values(segments, points)[0], layers, seed)
     else:
-        labels = segment_tree(segments, features, image, settings).cut(layers)
+        labels = segment_tree(segments, features, image, settings, boundaries=boundaries).cut(layers)
     return add_up(segments, labels)
 
 
@@ -90,27 +93,42 @@ def segment_tree(
     features: np.ndarray,
     image: np.ndarray | None = None,
     settings: GroupingSettings | None = None,
+    *,
+    boundaries: np.ndarray | None = None,
 ) -> MergeTree:
     """All nested groupings of (m, N) soft segments at once; the arguments are those of `group`."""
     segments = np.asarray(segments, dtype=np.float64).reshape(len(segments), -1)
     points = np.asarray(features, dtype=np.float64).reshape(-1, np.shape(features)[-1])
     if image is None:
-        return merge_tree(*_means(segments, points))
+        if boundaries is not None:
+            raise InputError("boundaries were given without an image; give the image too, or neither of them")
+        return merge_tree(*mean_values(segments, points))
     settings = settings or GroupingSettings()
     image = np.asarray(image, dtype=np.float64)
     if image.ndim != 3 or image.shape[0] * image.shape[1] != len(points):
         raise InputError(f"the image {image.shape} does not have the {len(points)} pixels of the features: (h, w, 3).")
+    if boundaries is not None:
+        _check_boundaries(boundaries)
     shape = image.shape[:2]
     owners = segments.argmax(axis=0).reshape(shape)
     reach = max(1, round(settings.reach * max(shape)))
-    borders = Borders.between(owners, len(segments), image, points.reshape(*shape, -1), reach)
-    means, mass = _means(segments, np.hstack([points, image.reshape(len(points), -1)]))
+    borders = Borders.between(owners, len(segments), image, points.reshape(*shape, -1), reach, boundaries)
+    means, mass = mean_values(segments, np.hstack([points, image.reshape(len(points), -1)]))
     depth = points.shape[1]
     return merge_tree(means[:, :depth], mass, means[:, depth:], borders, settings)
 
 
-def _means(segments: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(m, D) alpha-weighted means of (N, D) points, and the (m,) areas."""
+def _check_boundaries(boundaries: np.ndarray) -> None:
+    # The comparison is false for NaN too.
+    if np.ndim(boundaries) != 2 or not np.size(boundaries) or not (np.min(boundaries) >= 0 and np.max(boundaries) <= 1):
+        raise InputError(
+            f"boundaries have shape {np.shape(boundaries)}, expected a (y, x) map of shares in [0, 1], as "
+            "softseg.features.boundary_map makes it"
+        )
+
+
+def mean_values(segments: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(m, D) means of (N, D) points weighted by the alphas of (m, N) segments, and the (m,) areas."""
     # Differs from the paper in: 2. Alphas are cut to [0, 1] for the mean. Soft segments that leave it a little can
     # have an area of nearly zero, and their mean would lie anywhere.
     weights = np.clip(segments, 0, 1)

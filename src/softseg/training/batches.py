@@ -11,6 +11,7 @@ import torch
 
 from softseg.errors import SoftsegError
 from softseg.training.augmentation import Augmentation, augment
+from softseg.training.boundaries import boundary_target
 from softseg.training.datasets import LabelledPhotos, Sample, UnlabelledError
 from softseg.training.networks import find_network
 from softseg.training.recipes import Recipe
@@ -40,11 +41,13 @@ class Batch(NamedTuple):
     images : b times (3, h, w) uint8, of any sizes.
     draws : b * recipe.draws; a view without any label has none.
     notes : a sentence for each photo of which no pixel has a label.
+    targets : for a network of boundaries, of each image where they are (`boundary_target`); it has no draws.
     """
 
     images: list[torch.Tensor]
     draws: list[Draw]
     notes: tuple[str, ...] = ()
+    targets: tuple[torch.Tensor, ...] = ()
 
 
 class Batches(torch.utils.data.Dataset[Batch]):
@@ -61,6 +64,8 @@ class Batches(torch.utils.data.Dataset[Batch]):
     def __init__(self, photos: LabelledPhotos, recipe: Recipe, rank: int = 0, world: int = 1) -> None:
         self._photos, self._recipe = photos, recipe
         self._rank, self._world = rank, world
+        network = find_network(recipe.network)
+        self._boundaries = network.boundaries
         self._augmentation = Augmentation(
             (recipe.scale_least, recipe.scale_most),
             recipe.flip,
@@ -68,7 +73,7 @@ class Batches(torch.utils.data.Dataset[Batch]):
             recipe.gray,
             recipe.crop,
             recipe.longest,
-            find_network(recipe.network).fitting,
+            network.fitting,
         )
 
     def __getitem__(self, step: int) -> Batch:
@@ -76,14 +81,18 @@ class Batches(torch.utils.data.Dataset[Batch]):
         first = (step * self._world + self._rank) * self._recipe.batch
         images: list[torch.Tensor] = []
         draws: list[Draw] = []
+        targets: list[torch.Tensor] = []
         notes: list[str] = []
         for photo in range(self._recipe.batch):
             rng = np.random.default_rng([self._recipe.seed, 1, first + photo])
             sample = self._load(first + photo, rng, notes)
             image, labels = augment(sample.image, sample.labels, self._augmentation, rng)
             images.append(torch.from_numpy(image).permute(2, 0, 1))
-            draws += [Draw(photo, *pixels) for pixels in self._draws(labels, rng)]
-        return Batch(images, draws, tuple(notes))
+            if self._boundaries:
+                targets.append(torch.from_numpy(boundary_target(labels)))
+            else:
+                draws += [Draw(photo, *pixels) for pixels in self._draws(labels, rng)]
+        return Batch(images, draws, tuple(notes), tuple(targets))
 
     def photo(self, number: int) -> int:
         """Which photo is the `number`-th of the run."""
@@ -125,7 +134,7 @@ def batches_from(batches: Batches, first: int, end: int, workers: int, *, pinned
     for batch in loader:
         if isinstance(batch, SoftsegError):
             raise batch
-        yield Batch(batch[0], [Draw(*draw) for draw in batch[1]], batch[2])
+        yield Batch(batch[0], [Draw(*draw) for draw in batch[1]], *batch[2:])
 
 
 class _Sent(torch.utils.data.Dataset[Batch | SoftsegError]):

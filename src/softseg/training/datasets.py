@@ -135,6 +135,11 @@ def split(photos: LabelledPhotos, *, validation: bool) -> Subset:
     return Subset(photos, [i for k, i in enumerate(order) if (k % VALIDATION_EVERY == 0) == validation])
 
 
+def half(photos: LabelledPhotos, *, odd: bool) -> Subset:
+    """Every second photo, from the second on or from the first: what one half has not seen, the other can choose by."""
+    return Subset(photos, range(int(odd), len(photos.names), 2))
+
+
 def sample(photo: Path, labels: np.ndarray, source: Path) -> Sample:
     """A photo and its labels together, checked; `source` is the file that the labels come from."""
     read = load_photo(photo)

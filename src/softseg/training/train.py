@@ -15,6 +15,7 @@ from torch import nn
 
 from softseg.errors import ConvergenceError, InputError
 from softseg.training.batches import Batch, Batches, Draw, batches_from
+from softseg.training.boundaries import accumulate_boundaries
 from softseg.training.checkpoints import Log, export, prepare_run, restore, save_checkpoint
 from softseg.training.datasets import LabelledPhotos
 from softseg.training.loss import metric_loss
@@ -55,7 +56,7 @@ def train(
     nodes: int | None = None,
     tell: Callable[[State], None] | None = None,
 ) -> None:
-    """Train a feature network.
+    """Train a network of features, or of boundaries.
 
     Parameters
     ----------
@@ -95,7 +96,8 @@ def train(
     optimizer = make_optimizer(network, recipe)
     parts: dict[str, Any] = {"network": network, "average": average.network, "optimizer": optimizer}
     average.network.to(fabric.device)
-    module, optimizer = fabric.setup(Vectors(network), optimizer)
+    boundaries = find_network(recipe.network).boundaries
+    module, optimizer = fabric.setup(network if boundaries else Vectors(network), optimizer)
     first = 0 if checkpoint is None else restore(folder, checkpoint, parts)
     log = _Journal(folder, first, recipe.steps, tell) if fabric.is_global_zero else None
     batches = Batches(photos, recipe, fabric.global_rank, fabric.world_size)
@@ -137,7 +139,10 @@ def _update(
     module.train()
     set_rates(optimizer, recipe.rate(step - 1))
     torch.manual_seed(_seed(recipe.seed, step, fabric.global_rank))  # of dropout: nothing to save for a resume
-    loss = accumulate(fabric, module, batch, recipe)
+    if find_network(recipe.network).boundaries:
+        loss = accumulate_boundaries(fabric, module, batch)
+    else:
+        loss = accumulate(fabric, module, batch, recipe)
     if not math.isfinite(loss):
         raise ConvergenceError(
             f"the loss is {loss} at step {step}; lower head_rate and base_rate, or set clip_norm, and begin again"

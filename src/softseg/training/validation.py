@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from softseg.features.figure import draw_figure
+from softseg.training.boundaries import boundary_auc
 from softseg.training.datasets import LabelledPhotos, UnlabelledError
-from softseg.training.networks import features_of
+from softseg.training.networks import features_of, find_network
 from softseg.training.recipes import Recipe
 from softseg.training.score import pair_auc
 
@@ -23,15 +24,19 @@ if TYPE_CHECKING:
 def validate(
     fabric: Fabric, network: nn.Module, sets: Mapping[str, LabelledPhotos], recipe: Recipe, board: Any, step: int
 ) -> dict[str, float]:
-    """Mean pair AUC of every set as "auc/NAME", over the photos that have one; the processes share the photos.
+    """Mean AUC of every set as "auc/NAME", over the photos that have one; the processes share the photos.
+
+    Of features that of pairs (`pair_auc`), of boundaries that of cells (`boundary_auc`).
 
     A set in which no photo has a score, for want of labels or of a second region, is left out.
 
     Parameters
     ----------
-    board : a TensorBoard writer that gets the first few photos of each set in the form of Fig. 2; None: no pictures.
+    board : a TensorBoard writer that gets the first few photos of each set, in the form of Fig. 2 or as the map of
+        boundaries; None: no pictures.
     """
     network.eval()
+    boundaries = find_network(recipe.network).boundaries
     scores = {}
     for name, photos in sets.items():
         total, scored = 0.0, 0
@@ -41,13 +46,17 @@ def validate(
                 sample = photos.load(i)
             except UnlabelledError:
                 continue
-            image = sample.image / 255.0
-            features = features_of(network, torch.from_numpy(image).to(fabric.device)).cpu().numpy()
-            score = pair_auc(features, sample.labels)
+            image = torch.from_numpy(sample.image / 255.0).to(fabric.device)
+            if boundaries:
+                found = cast(torch.Tensor, cast(Any, network).extract(image)).cpu().numpy()
+                score = boundary_auc(found, sample.labels)
+            else:
+                found = features_of(network, image).cpu().numpy()
+                score = pair_auc(found, sample.labels)
             if not math.isnan(score):  # a photo of one region has no score
                 total, scored = total + score, scored + 1
             if board is not None and i < recipe.panels:
-                picture = np.asarray(draw_figure(image, features))
+                picture = found[..., None] if boundaries else np.asarray(draw_figure(sample.image / 255.0, found))
                 board.add_image(f"{name}/{sample.name}", picture, step, dataformats="HWC")
         sums = torch.tensor([total, scored], dtype=torch.float64, device=fabric.device)
         total, scored = cast(torch.Tensor, fabric.all_reduce(sums, reduce_op="sum")).tolist()
