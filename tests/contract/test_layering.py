@@ -133,6 +133,7 @@ def test_the_compiler_is_loaded_only_when_a_kernel_is_needed() -> None:
         "softseg.graph.laplacian_kernel",
         "softseg.graph.matting_kernel",
         "softseg.graph.stencil_kernel",
+        "softseg.graph.stencil_vectors",
         "softseg.segments.gradient_kernel",
         "softseg.segments.relaxed_kernel",
         "softseg.segments.simplex_kernel",

@@ -7,11 +7,11 @@ import pytest
 import scipy.sparse as sp
 
 from softseg.errors import InputError
-from softseg.graph.stencil import Stencil
-from softseg.graph.stencil_kernel import COLUMNS, product_kernel, rows_kernel
+from softseg.graph.stencil import COLUMNS, Stencil, zero_block
+from softseg.graph.stencil_kernel import product_kernel, rows_kernel, twice_kernel
 from tests.laws.examples import make_image, make_laplacian
 
-SIZES = [(3, 3), (3, 40), (40, 3), (5, 4), (16, 17), (24, 31)]
+SIZES = [(3, 3), (3, 40), (40, 3), (5, 4), (16, 17), (24, 31), (70, 5)]
 
 
 def matrix_of(h: int, w: int, far: int, seed: int = 0) -> sp.csr_array:
@@ -42,6 +42,30 @@ def test_products_are_those_of_the_matrix(h: int, w: int, far: int) -> None:
     product = multiply(stencil, vectors, slice(0, h * w), keep=0.25)
     scale = abs(matrix).sum(axis=1).max()
     np.testing.assert_allclose(product, 0.25 + matrix @ vectors - vectors / 2, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("far", [0, 1, 60])
+@pytest.mark.parametrize(("h", "w"), SIZES)
+def test_two_products_in_one_pass_are_those_of_the_matrix(h: int, w: int, far: int) -> None:
+    matrix = matrix_of(h, w, far)
+    stencil = Stencil.of(matrix, w)
+    rng = np.random.default_rng(4)
+    vectors, others = rng.normal(size=(2, h * w, COLUMNS)).astype(np.float32)
+    scale = rng.uniform(0.5, 1, h * w).astype(np.float32)
+    gain, shift, factor, stay, keep = np.array([-1 / abs(matrix).sum(axis=1).max(), 0.5, 4, -2, -0.75], np.float32)
+    operator = stencil.width, stencil.near, stencil.far, stencil.starts, stencil.columns, stencil.entries, scale
+    block, out = np.pad(vectors, ((stencil.margin, stencil.margin), (0, 0))), others.copy()
+    twice_kernel()(*operator, gain, shift, factor, stay, keep, block, out)
+    once = gain * scale[:, None] * (matrix @ vectors) + shift * vectors
+    expected = factor * (gain * scale[:, None] * (matrix @ once) + shift * once) + stay * vectors + keep * others
+    np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
+def test_blocks_begin_with_a_line_of_the_cache() -> None:
+    for rows in (1, 7, 1000):
+        block = zero_block(rows)
+        assert block.shape == (rows, COLUMNS) and block.dtype == np.float32 and not block.any()
+        assert block.ctypes.data % 64 == 0 and block.flags.c_contiguous
 
 
 @pytest.mark.parametrize(("h", "w"), SIZES)

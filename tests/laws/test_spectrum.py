@@ -466,7 +466,7 @@ def smoothed(smoother: smoothing.Smoother, vectors: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("steps", [1, 2, 5, 8])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 8, 24, 25])
 def test_smoothing_is_the_chebyshev_polynomial(kind: str, steps: int) -> None:
     matrix = make_laplacian(make_image(kind, 16, 20, seed=3))
     vectors = np.random.default_rng(0).normal(size=(320, 5)).astype(np.float32)

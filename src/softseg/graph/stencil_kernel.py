@@ -1,4 +1,4 @@
-"""Products of a `Stencil` with blocks of 32 columns, compiled: sums stay in registers over all 25 neighbours."""
+"""Products of a `Stencil` with blocks of 32 columns, compiled; and two products in one pass over the photo."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from softseg.compiled import cgutils, intrinsic, ir, kernel, part, types
-
-COLUMNS = 32  # of a block: the sums of two rows of neighbours fill half of the registers of AVX2
-_LANES = 16  # single precision; the compiler splits them where registers are shorter
+from softseg.compiled import kernel, part
+from softseg.graph.stencil import COLUMNS
+from softseg.graph.stencil_vectors import near_one, near_two, sparse_row
 
 
 @cache
 def split_kernel() -> Callable[..., None]:
     """`_split`, compiled or from the compiler's cache."""
     index = np.zeros(1, np.int32)
-    return kernel(_split, 1, index, index, np.zeros(1), np.zeros((1, 25), np.float32), np.zeros(1, np.bool_))
+    return kernel(_split, 1, 0, index, index, np.zeros(1), np.zeros((1, 25), np.float32), np.zeros(1, np.bool_))
 
 
 @cache
@@ -31,6 +30,14 @@ def product_kernel() -> Callable[..., None]:
 
 
 @cache
+def twice_kernel() -> Callable[..., None]:
+    """`_twice`, compiled or from the compiler's cache."""
+    index, row, block = np.zeros(1, np.int32), np.zeros(1, np.float32), np.zeros((1, COLUMNS), np.float32)
+    near = np.zeros((1, 25), np.float32)
+    return kernel(_twice, 1, near, index, index, index, row, row, *[np.float32(1)] * 5, block, block)
+
+
+@cache
 def rows_kernel() -> Callable[..., None]:
     """`_rows`, compiled or from the compiler's cache."""
     index, row, block = np.zeros(1, np.int32), np.zeros(1, np.float32), np.zeros((1, COLUMNS), np.float32)
@@ -38,13 +45,22 @@ def rows_kernel() -> Callable[..., None]:
 
 
 def _split(
-    width: int, starts: np.ndarray, columns: np.ndarray, entries: np.ndarray, near: np.ndarray, is_far: np.ndarray
+    width: int,
+    first: int,
+    starts: np.ndarray,
+    columns: np.ndarray,
+    entries: np.ndarray,
+    near: np.ndarray,
+    is_far: np.ndarray,
 ) -> None:
-    """Entries within 5 x 5 pixels go to `near` (N, 25); the others are marked in `is_far` (nnz,)."""
+    """Entries within 5 x 5 pixels go to `near` (n, 25); the others are marked in `is_far` (nnz,).
+
+    `starts` (n + 1,) are those of n pixels from `first` on, which begins a row of the photo.
+    """
     x = 0
     for i in range(len(starts) - 1):
         for k in range(starts[i], starts[i + 1]):
-            offset = columns[k] - i
+            offset = columns[k] - first - i
             is_far[k] = True
             for dy in range(-2, 3):
                 dx = offset - dy * width
@@ -80,135 +96,128 @@ def _product(
     y : (last - first, 32) float32, written; it may not overlap x.
     """
     margin = 2 * width + 2
-    for i in range(first, last):
-        _near_row(x, (i + margin) * COLUMNS, width * COLUMNS, near, i * 25, keep, gain * scale[i], shift, y, i - first)
-    if len(far):
-        gathered = np.empty((len(far), COLUMNS), np.float32)
-        for r in range(len(far)):
-            for c in range(COLUMNS):
-                gathered[r, c] = x[far[r] + margin, c]
-        total = np.empty(COLUMNS, np.float32)
-        for r in range(len(far)):
-            i = far[r]
-            if first <= i < last:
-                _sparse_row(entries, columns, starts[r], starts[r + 1], gathered, total)
-                weight = gain * scale[i]
+    _row(x, _around(first + margin, width), near, scale, first, last - first, gain, shift, y, 0, keep, np.float32(0), x)
+    begin, end = int(np.searchsorted(far, first)), int(np.searchsorted(far, last))
+    if begin < end:
+        total = _far_product(starts, columns, entries, _taken(x, far, margin), begin, end)
+        for r in range(begin, end):
+            _add(y, far[r] - first, gain * scale[far[r]], total, r - begin)
+
+
+def _twice(
+    width: int,
+    near: np.ndarray,
+    far: np.ndarray,
+    starts: np.ndarray,
+    columns: np.ndarray,
+    entries: np.ndarray,
+    scale: np.ndarray,
+    gain: float,
+    shift: float,
+    factor: float,
+    stay: float,
+    keep: float,
+    x: np.ndarray,
+    y: np.ndarray,
+) -> None:
+    """y <- keep y + stay x + factor Z Z x with Z = gain scale A + shift, in one pass over the photo.
+
+    Z x is kept for five rows of pixels, which stay in the cache, and never written as a whole: a pass reads and writes
+    no more than one product does. Parameters as for `_product`; y is (N, 32).
+
+    Far entries join any two pixels: those of the first product are summed before the pass, those of the second after
+    it, when Z x is known at all pixels that have them.
+    """
+    margin, height = 2 * width + 2, len(scale) // width
+    ring = np.zeros((5 * width + 4, COLUMNS), np.float32)  # row q % 5; what is beyond the photo has coefficients zero
+    total = _far_product(starts, columns, entries, _taken(x, far, margin), 0, len(far))
+    between = np.empty_like(total)  # Z x at the far pixels
+    r = 0
+    for ahead in range(height + 2):
+        if ahead < height:
+            i, start = ahead * width, 2 + ahead % 5 * width
+            _row(x, _around(i + margin, width), near, scale, i, width, gain, shift, ring, start, None, None, x)
+            while r < len(far) and far[r] < i + width:
+                place = start + far[r] - i
+                _add(ring, place, gain * scale[far[r]], total, r)
                 for c in range(COLUMNS):
-                    y[i - first, c] += weight * total[c]
+                    between[r, c] = ring[place, c]
+                r += 1
+        if ahead >= 2:
+            q = ahead - 2
+            rows = (_slot(q + 3, width), _slot(q + 4, width), _slot(q, width), _slot(q + 1, width), _slot(q + 2, width))
+            i = q * width
+            _row(ring, rows, near, scale, i, width, factor * gain, factor * shift, y, i, keep, stay, x)
+    total = _far_product(starts, columns, entries, between, 0, len(far))
+    for r in range(len(far)):
+        _add(y, far[r], factor * gain * scale[far[r]], total, r)
 
 
 def _rows(starts: np.ndarray, columns: np.ndarray, entries: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
     """y <- A x for a CSR matrix A and a block x (n, 32)."""
     for i in range(len(starts) - 1):
-        _sparse_row(entries, columns, starts[i], starts[i + 1], x, y[i])
+        sparse_row(entries, columns, starts[i], starts[i + 1], x, y, i)
 
 
 @part
-def _sparse_row(
-    entries: np.ndarray, columns: np.ndarray, entry: int, end: int, x: np.ndarray, total: np.ndarray
+def _row(
+    x: Any,
+    rows: Any,
+    near: Any,
+    scale: Any,
+    i: int,
+    n: int,
+    gain: Any,
+    shift: Any,
+    y: Any,
+    out: int,
+    keep: Any,
+    stay: Any,
+    z: Any,
 ) -> None:
-    """Sum of the rows of x that a row of a CSR matrix names."""
+    """`near_two` for n pixels, two at a time; z is x with its margins."""
+    at, j = i + (len(z) - len(scale)) // 2, 0
+    while j + 2 <= n:
+        near_two(x, rows, near, scale, i, j, gain, shift, y, out, keep, stay, z, at)
+        j += 2
+    if j < n:
+        near_one(x, rows, near, scale, i, j, gain, shift, y, out, keep, stay, z, at)
+
+
+@part
+def _around(place: int, width: int) -> tuple[int, int, int, int, int]:
+    """Places of a pixel's neighbours two rows above to two rows below."""
+    return (place - 2 * width, place - width, place, place + width, place + 2 * width)
+
+
+@part
+def _slot(q: int, width: int) -> int:
+    """Where the row q of pixels begins in the ring."""
+    return 2 + q % 5 * width
+
+
+@part
+def _taken(x: np.ndarray, far: np.ndarray, margin: int) -> np.ndarray:
+    """(r, 32) rows of the far pixels."""
+    taken = np.empty((len(far), COLUMNS), np.float32)
+    for r in range(len(far)):
+        for c in range(COLUMNS):
+            taken[r, c] = x[far[r] + margin, c]
+    return taken
+
+
+@part
+def _far_product(
+    starts: np.ndarray, columns: np.ndarray, entries: np.ndarray, x: np.ndarray, begin: int, end: int
+) -> np.ndarray:
+    """(end - begin, 32) rows of the product of the far entries with the rows of the far pixels."""
+    total = np.empty((end - begin, COLUMNS), np.float32)
+    for r in range(begin, end):
+        sparse_row(entries, columns, starts[r], starts[r + 1], x, total, r - begin)
+    return total
+
+
+@part
+def _add(y: np.ndarray, place: int, weight: float, total: np.ndarray, r: int) -> None:
     for c in range(COLUMNS):
-        total[c] = 0
-    while entry + 4 <= end:  # four at a time, or most of the work would be to load and store the sums
-        a, b, d, e = entries[entry], entries[entry + 1], entries[entry + 2], entries[entry + 3]
-        i0, i1, i2, i3 = columns[entry], columns[entry + 1], columns[entry + 2], columns[entry + 3]
-        for c in range(COLUMNS):
-            total[c] += (a * x[i0, c] + b * x[i1, c]) + (d * x[i2, c] + e * x[i3, c])
-        entry += 4
-    while entry < end:
-        a, i0 = entries[entry], columns[entry]
-        for c in range(COLUMNS):
-            total[c] += a * x[i0, c]
-        entry += 1
-
-
-def _near_row_type(
-    context: Any, x: Any, row: Any, step: Any, near: Any, first: Any, keep: Any, gain: Any, shift: Any, y: Any, out: Any
-) -> Any:
-    """y[out] <- keep y[out] + gain sum_o near[first + o] x[row + o] + shift x[row].
-
-    `row`, `step` and `first` count single numbers: where the row of x begins, how far the photo's next row of pixels
-    is, and where the coefficients begin. Written as vector instructions, because the loop over 25 neighbours and 32
-    columns is not one that the compiler makes vectors of.
-    """
-    signature = types.void(
-        x, types.int64, types.int64, near, types.int64, types.float32, types.float32, types.float32, y, types.int64
-    )
-    return signature, _near_row_code
-
-
-_near_row: Any = intrinsic(_near_row_type)
-
-
-def _near_row_code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-    x, row, step, near, first, keep, gain, shift, y, out = arguments
-    pointers = [
-        context.make_array(signature.args[place])(context, builder, array).data
-        for place, array in ((0, x), (3, near), (8, y))
-    ]
-    code = _Vectors(builder)
-    sums = [code.zero() for _ in range(COLUMNS // _LANES)]
-    center = sums
-    for o in range(25):
-        if o % 5 == 0:
-            start = builder.add(row, builder.mul(step, code.number(o // 5 - 2)))
-        weight = code.spread(builder.load(builder.gep(pointers[1], [builder.add(first, code.number(o))])))
-        values = code.load(pointers[0], builder.add(start, code.number((o % 5 - 2) * COLUMNS)))
-        sums = [code.multiply_add(weight, value, total) for value, total in zip(values, sums, strict=True)]
-        if o == 12:
-            center = values
-    place = builder.mul(out, code.number(COLUMNS))
-    kept, gained, shifted = code.spread(keep), code.spread(gain), code.spread(shift)
-    results = []
-    for old, total, value in zip(code.load(pointers[2], place), sums, center, strict=True):
-        moved = code.multiply_add(shifted, value, builder.fmul(kept, old))
-        results.append(code.multiply_add(gained, total, moved))
-    code.store(results, pointers[2], place)
-    return context.get_dummy_value()
-
-
-class _Vectors:
-    """Rows of a block as vectors of `_LANES` numbers, in the compiler's own language."""
-
-    def __init__(self, builder: ir.IRBuilder) -> None:
-        self.builder = builder
-        self.type = ir.VectorType(ir.FloatType(), _LANES)
-        function = ir.FunctionType(self.type, [self.type] * 3)
-        self.fma = cgutils.get_or_insert_function(builder.module, function, f"llvm.fma.v{_LANES}f32")  # type: ignore[no-untyped-call]
-
-    def number(self, value: int) -> ir.Constant:
-        return ir.Constant(ir.IntType(64), value)
-
-    def zero(self) -> ir.Constant:
-        return ir.Constant(self.type, [0.0] * _LANES)
-
-    def spread(self, value: Any) -> Any:
-        """The same number in every lane."""
-        empty = ir.Constant(self.type, ir.Undefined)
-        single = self.builder.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
-        return self.builder.shuffle_vector(
-            single, empty, ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
-        )
-
-    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        return self.builder.call(self.fma, [a, b, c])
-
-    def load(self, pointer: Any, place: Any) -> list[Any]:
-        vectors = []
-        for address in self._addresses(pointer, place):
-            vector = self.builder.load(address)
-            vector.align = 4  # bytes
-            vectors.append(vector)
-        return vectors
-
-    def store(self, vectors: list[Any], pointer: Any, place: Any) -> None:
-        for vector, address in zip(vectors, self._addresses(pointer, place), strict=True):
-            self.builder.store(vector, address).align = 4
-
-    def _addresses(self, pointer: Any, place: Any) -> list[Any]:
-        add, cast = self.builder.add, self.builder.bitcast
-        return [
-            cast(self.builder.gep(pointer, [add(place, self.number(c))]), self.type.as_pointer())
-            for c in range(0, COLUMNS, _LANES)
-        ]
+        y[place, c] += weight * total[r, c]

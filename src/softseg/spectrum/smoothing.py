@@ -11,7 +11,7 @@ import torch
 from scipy.linalg import eigh_tridiagonal
 
 from softseg.graph.products import to_torch
-from softseg.graph.stencil import Stencil
+from softseg.graph.stencil import COLUMNS, Stencil, zero_block
 
 _RANGE = 0.6  # the smoothed part of the spectrum of D^-1 L reaches from its end down to that / max(4, 0.6 steps^2)
 # Of the mean diagonal: what no entry of D is below. p grows where D^-1 L is negative: at a superpixel's centroid pixel
@@ -54,17 +54,23 @@ class Smoother:
         """The block smoothed; its memory is used.
 
         With ``T_k`` the Chebyshev polynomials and ``Z = (center - D^-1 L) / radius``, the vectors
-        ``T_k(Z) V / T_k(center / radius)`` follow from the two before them.
+        ``V_k = T_k(Z) V / T_k(center / radius)`` follow from each other. As ``T_k+2 = 2 T_2 T_k - T_k-2``, two degrees
+        can be climbed at a time, ``V_k+2 ~ (4 Z^2 - 2) V_k - V_k-2``, in one pass over the block.
         """
         low, high = self.bounds
         center, radius = (high + low) / 2, (high - low) / 2
-        current, previous = block, np.zeros_like(block)
-        before, now = 0.0, 1.0  # T_k(center / radius)
-        for factor in (1, *[2] * (self.steps - 1)):
-            following = factor * center / radius * now - before
-            gain = factor * now / (following * radius)
-            self._product(self.scale, (-before / following, -gain, gain * center), current, previous[self.inside])
-            current, previous, before, now = previous, current, now, following
+        sizes = np.cosh(np.arange(self.steps + 1) * np.arccosh(center / radius))  # T_k(center / radius)
+        current, previous = block, zero_block(len(block))
+        odd = self.steps % 2
+        if odd:
+            self._product(self.scale, (0.0, -1 / center, 1.0), current, previous[self.inside])
+            current, previous = previous, current
+        for k in range(odd, self.steps, 2):
+            before = sizes[k - 2] if k >= 2 else 0.0
+            factor, stay = {0: (2, -1), 1: (4, -3)}.get(k, (4, -2))  # as T_-2 = T_2, T_-1 = T_1
+            factors = -1 / radius, center / radius, factor * sizes[k], stay * sizes[k], -before
+            self._twice(np.array(factors) / (1, 1, *[sizes[k + 2]] * 3), current, previous[self.inside])
+            current, previous = previous, current
         return current
 
     def energy_rows(self, block: np.ndarray, first: int, last: int) -> np.ndarray:
@@ -92,12 +98,20 @@ class Smoother:
         operator = s.width, s.near, s.far, s.starts, s.columns, s.entries, scale
         product_kernel()(*operator, keep, gain, shift, block, rows, first, first + len(rows))
 
+    def _twice(self, factors: np.ndarray, block: np.ndarray, rows: np.ndarray) -> None:
+        """rows <- keep rows + stay V + factor Z Z V, Z = gain D^-1 L + shift; factors in the order of the kernel."""
+        from softseg.graph.stencil_kernel import twice_kernel
+
+        s = self.stencil
+        operator = s.width, s.near, s.far, s.starts, s.columns, s.entries, self.scale
+        twice_kernel()(*operator, *factors.astype(np.float32), block, rows)
+
 
 def prolonged(prolongation: sp.csr_array, block: np.ndarray, margin: int) -> np.ndarray:
     """(margin + N + margin, 32) product of a sparse matrix with a block, zero in the margins."""
     from softseg.graph.stencil_kernel import rows_kernel
 
-    vectors = np.zeros((prolongation.shape[0] + 2 * margin, block.shape[1]), np.float32)
+    vectors = zero_block(prolongation.shape[0] + 2 * margin)
     starts, columns = (part.astype(np.int32, copy=False) for part in (prolongation.indptr, prolongation.indices))
     entries = prolongation.data.astype(np.float32, copy=False)
     rows_kernel()(starts, columns, entries, block, vectors[margin : margin + prolongation.shape[0]])
@@ -106,8 +120,6 @@ def prolonged(prolongation: sp.csr_array, block: np.ndarray, margin: int) -> np.
 
 def in_blocks(vectors: np.ndarray) -> list[np.ndarray]:
     """The columns in blocks of as many as the kernels take, the last one filled up with zeros."""
-    from softseg.graph.stencil_kernel import COLUMNS
-
     count = -(-vectors.shape[1] // COLUMNS)
     filled = np.pad(vectors.astype(np.float32), ((0, 0), (0, count * COLUMNS - vectors.shape[1])))
     return [np.ascontiguousarray(block) for block in np.split(filled, count, axis=1)]
