@@ -43,6 +43,7 @@ CANDIDATES: Mapping[str, Sequence[float]] = {
     "reach": (0.02, 0.04, 0.06, 0.1),
     "boundary_exponent": (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0),
     "least_share": (0.02, 0.05, 0.1, 0.2),
+    "unlike": (0.3, 0.5, 0.7, 1e9),
 }
 THRESHOLDS = np.geomspace(1e-7, 1e-1, 200)
 

@@ -67,9 +67,11 @@ class GroupingSettings:
     reach: float = 0.06  # measured: of the longer side; wide enough to see across blur and hair
     least_contrast: float = 0.01  # here: a border that cannot be seen does not make a merge free
     unseen_contrast: float = 0.1  # here: of colour, added where two segments do not touch
-    boundary_exponent: float = 1.5  # measured: of the share of people who would draw a border; 0: it does not count
-    # measured: of people, below which the map hardly tells borders apart; less would merge what is out of focus
-    least_share: float = 0.2
+    boundary_exponent: float = 3.0  # measured: of the share of people who would draw a border; 0: it does not count
+    # measured: of people, below which the map hardly tells borders apart
+    least_share: float = 0.05
+    # measured: distance of features from which on two segments are different things, whether a border is seen or not
+    unlike: float = 0.5
     automatic_cost: float = 4.2e-4  # measured: merges dearer than this are not made for "auto"
     automatic_most: int = 12  # here: layers, which a person can still look through
 

@@ -49,10 +49,11 @@ def merges(
                 c = np.linalg.norm(image[one].mean(axis=0) - image[two].mean(axis=0))
                 color = contrast(labels, smooth, a, b, reach, c + settings.unseen_contrast)
                 feature = contrast(labels, features, a, b, reach, f)
-                seen = (mean_share(labels, boundaries, a, b) + settings.least_share) / (1 + settings.least_share)
+                seen = max(mean_share(labels, boundaries, a, b), min(f / settings.unlike, 1))
+                drawn = (seen + settings.least_share) / (1 + settings.least_share)
                 cost = (one.mean() * two.mean() / (one.mean() + two.mean())) ** settings.area_exponent * f**2
                 cost *= (color + settings.least_contrast) * (feature + settings.least_contrast)
-                best = min(best, (cost * seen**settings.boundary_exponent, a, b))
+                best = min(best, (cost * drawn**settings.boundary_exponent, a, b))
         order.append(best[1:])
         costs.append(best[0])
         labels[labels == best[2]] = best[1]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from softseg.cli.failures import Failures
-from softseg.cli.options import Debug, Device, Quiet
+from softseg.cli.options import Debug, Device, Quiet, ReplaceReport
 from softseg.cli.outputs import check_output
 from softseg.cli.reports import following, interruptible, table, write_report
 
@@ -53,7 +53,7 @@ def speed(
         float, typer.Option(min=0, metavar="MPX", help="Measure growth up to so many megapixels.")
     ] = 1.3,
     device: Device = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace JSON.")] = False,
+    overwrite: ReplaceReport = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softseg.cli.failures import INTERRUPTED, Failures
-from softseg.cli.options import Debug, Device, Seed
+from softseg.cli.options import Debug, Device, FailuresOnly, Seed
 from softseg.cli.outputs import check_output
 from softseg.settings import DeviceName, Solver
 
@@ -48,7 +48,7 @@ def compare(
     ] = "exact",
     seed: Seed = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
+    quiet: FailuresOnly = False,
     debug: Debug = False,
 ) -> None:
     """Draw what PSPNet, Mask R-CNN, Mask2Former, Spectral Matting and softseg make of each IMAGE, side by side.

@@ -14,7 +14,7 @@ from softseg.cli.evaluate_regions import regions
 from softseg.cli.evaluate_synthetic import synthetic
 from softseg.cli.failures import Failures
 from softseg.cli.labelled import LAYOUTS, open_photos
-from softseg.cli.options import Debug, Device, Features, Jobs, Quiet, SplitOf
+from softseg.cli.options import Debug, Device, Features, Jobs, Quiet, ReplaceReport, SplitOf
 from softseg.cli.outputs import check_output
 from softseg.cli.reports import following, interruptible, number, write_report
 
@@ -55,7 +55,7 @@ def features(
     seed: Annotated[int, typer.Option(min=0, help="Of the random pairs.")] = 0,
     jobs: Jobs = 1,
     device: Device = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace JSON.")] = False,
+    overwrite: ReplaceReport = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from softseg.cli.failures import Failures
 from softseg.cli.labelled import LAYOUTS, numbers, open_photos
-from softseg.cli.options import Debug, Device, Features, Jobs, KeptFolder, Quiet, Seed, SplitOf
+from softseg.cli.options import Debug, Device, Features, Jobs, KeptFolder, Quiet, ReplaceReport, Seed, SplitOf
 from softseg.cli.outputs import check_output
 from softseg.cli.reports import following, interruptible, name_failed, number, table, write_report
 
@@ -38,7 +38,7 @@ def regions(
     jobs: Jobs = 1,
     device: Device = "auto",
     kept: KeptFolder = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace JSON.")] = False,
+    overwrite: ReplaceReport = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:

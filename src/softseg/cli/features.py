@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 import typer
 
 from softseg.cli.failures import INTERRUPTED, Failures
-from softseg.cli.options import Debug, Device, Features
+from softseg.cli.options import Debug, Device, FailuresOnly, Features
 from softseg.cli.outputs import check_output
 from softseg.settings import DeviceName
 
@@ -53,7 +53,7 @@ def features(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE and PNG.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
+    quiet: FailuresOnly = False,
     debug: Debug = False,
 ) -> None:
     """Compute the semantic features of IMAGE, one vector per pixel, and write them to FILE, draw them, or both."""

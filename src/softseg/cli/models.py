@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from softseg.cli.failures import INTERRUPTED, Failures
 from softseg.cli.models_import import import_command
-from softseg.cli.options import Debug
+from softseg.cli.options import Debug, FailuresOnly
 
 if TYPE_CHECKING:
     from softseg.features.models import Weights
@@ -76,7 +76,7 @@ def fetch(
         str, typer.Argument(metavar="NAME", show_default=False, help="As listed, or hub:OWNER/NAME, or timm:NAME.")
     ],
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is there.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
+    quiet: FailuresOnly = False,
     debug: Debug = False,
 ) -> None:
     """Download the weights of a model into the cache folder ($SOFTSEG_HOME) and check them."""
@@ -102,7 +102,7 @@ def verify(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", show_default=False, help="Default: everything that is there.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
+    quiet: FailuresOnly = False,
     debug: Debug = False,
 ) -> None:
     """Compare the weights with their checksums. Exit code 1 if any are damaged, or NAME is not there."""

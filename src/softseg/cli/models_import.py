@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softseg.cli.failures import INTERRUPTED, Failures
-from softseg.cli.options import Debug
+from softseg.cli.options import Debug, FailuresOnly
 from softseg.cli.outputs import check_output
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def import_command(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
+    quiet: FailuresOnly = False,
     debug: Debug = False,
 ) -> None:
     """Convert the TensorFlow checkpoint of the seed's network (DeepLab-ResNet-101, 128 features) to safetensors."""

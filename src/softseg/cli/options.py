@@ -29,4 +29,6 @@ KeptFolder = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result and failures only.")]
+FailuresOnly = Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")]
+ReplaceReport = Annotated[bool, typer.Option("--overwrite", help="Replace JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")]

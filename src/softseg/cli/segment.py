@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from softseg.cli.failures import INTERRUPTED, Failures
-from softseg.cli.options import Debug, Device, Seed
+from softseg.cli.options import Debug, Device, FailuresOnly, Seed
 from softseg.settings import Grouping, Solver
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def segment(
     grouping: Annotated[Grouping, typer.Option(help="How segments are joined into layers.")] = "agglomerative",
     seed: Seed = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
+    quiet: FailuresOnly = False,
     debug: Debug = False,
 ) -> None:
     """Split each IMAGE into soft layers and write them to DIR/<image name>/.

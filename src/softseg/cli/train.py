@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from softseg.cli.failures import INTERRUPTED, Failures
-from softseg.cli.options import Debug, Device
+from softseg.cli.options import Debug, Device, FailuresOnly
 
 if TYPE_CHECKING:
     from softseg.training.recipes import Recipe
@@ -56,7 +56,7 @@ def train(
     nodes: Annotated[
         int | None, typer.Option(min=1, metavar="N", show_default="1, or what torchrun has started", help="Machines.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
+    quiet: FailuresOnly = False,
     debug: Debug = False,
 ) -> None:
     """Train a network of features, or of boundaries, on labelled photos.
