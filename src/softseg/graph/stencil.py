@@ -63,10 +63,11 @@ class Stencil:
             list(pool.map(split_strip, range(0, size, _ROWS * width)))
         places = np.flatnonzero(is_far)
         rows, columns = np.searchsorted(indptr, places, side="right") - 1, indices[places]
-        far = np.union1d(rows, columns)
+        has_far = np.zeros(size, np.bool_)
+        has_far[rows] = has_far[columns] = True
+        far, place_of = np.flatnonzero(has_far), np.cumsum(has_far) - 1
         rest = sp.csr_array(
-            (data[places].astype(np.float32), (np.searchsorted(far, rows), np.searchsorted(far, columns))),
-            shape=(len(far), len(far)),
+            (data[places].astype(np.float32), (place_of[rows], place_of[columns])), shape=(len(far), len(far))
         )
         return cls(
             width, near, far.astype(np.int32), rest.indptr.astype(np.int32), rest.indices.astype(np.int32), rest.data
