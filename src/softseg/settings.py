@@ -72,7 +72,7 @@ class GroupingSettings:
     least_share: float = 0.05
     # measured: distance of features from which on two segments are different things, whether a border is seen or not
     unlike: float = 0.5
-    automatic_cost: float = 4.2e-4  # measured: merges dearer than this are not made for "auto"
+    automatic_cost: float = 2.7e-4  # measured: merges dearer than this are not made for "auto"
     automatic_most: int = 12  # here: layers, which a person can still look through
 
 
