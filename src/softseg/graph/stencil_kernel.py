@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from softseg.compiled import cgutils, intrinsic, ir, kernel, part, types
+from softseg.compiled import intrinsic, ir, kernel, part, types
+from softseg.vectors import Vectors
 
 COLUMNS = 32  # of a block: the sums of two rows of neighbours fill half of the registers of AVX2
 _LANES = 16  # single precision; the compiler splits them where registers are shorter
@@ -147,68 +148,23 @@ def _near_row_code(context: Any, builder: ir.IRBuilder, signature: Any, argument
         context.make_array(signature.args[place])(context, builder, array).data
         for place, array in ((0, x), (3, near), (8, y))
     ]
-    code = _Vectors(builder)
-    sums = [code.zero() for _ in range(COLUMNS // _LANES)]
+    code = Vectors(builder, _LANES)
+    count = COLUMNS // _LANES
+    sums = [code.zero() for _ in range(count)]
     center = sums
     for o in range(25):
         if o % 5 == 0:
             start = builder.add(row, builder.mul(step, code.number(o // 5 - 2)))
         weight = code.spread(builder.load(builder.gep(pointers[1], [builder.add(first, code.number(o))])))
-        values = code.load(pointers[0], builder.add(start, code.number((o % 5 - 2) * COLUMNS)))
+        values = code.load(pointers[0], builder.add(start, code.number((o % 5 - 2) * COLUMNS)), count)
         sums = [code.multiply_add(weight, value, total) for value, total in zip(values, sums, strict=True)]
         if o == 12:
             center = values
     place = builder.mul(out, code.number(COLUMNS))
     kept, gained, shifted = code.spread(keep), code.spread(gain), code.spread(shift)
     results = []
-    for old, total, value in zip(code.load(pointers[2], place), sums, center, strict=True):
+    for old, total, value in zip(code.load(pointers[2], place, count), sums, center, strict=True):
         moved = code.multiply_add(shifted, value, builder.fmul(kept, old))
         results.append(code.multiply_add(gained, total, moved))
     code.store(results, pointers[2], place)
     return context.get_dummy_value()
-
-
-class _Vectors:
-    """Rows of a block as vectors of `_LANES` numbers, in the compiler's own language."""
-
-    def __init__(self, builder: ir.IRBuilder) -> None:
-        self.builder = builder
-        self.type = ir.VectorType(ir.FloatType(), _LANES)
-        function = ir.FunctionType(self.type, [self.type] * 3)
-        self.fma = cgutils.get_or_insert_function(builder.module, function, f"llvm.fma.v{_LANES}f32")  # type: ignore[no-untyped-call]
-
-    def number(self, value: int) -> ir.Constant:
-        return ir.Constant(ir.IntType(64), value)
-
-    def zero(self) -> ir.Constant:
-        return ir.Constant(self.type, [0.0] * _LANES)
-
-    def spread(self, value: Any) -> Any:
-        """The same number in every lane."""
-        empty = ir.Constant(self.type, ir.Undefined)
-        single = self.builder.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
-        return self.builder.shuffle_vector(
-            single, empty, ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
-        )
-
-    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        return self.builder.call(self.fma, [a, b, c])
-
-    def load(self, pointer: Any, place: Any) -> list[Any]:
-        vectors = []
-        for address in self._addresses(pointer, place):
-            vector = self.builder.load(address)
-            vector.align = 4  # bytes
-            vectors.append(vector)
-        return vectors
-
-    def store(self, vectors: list[Any], pointer: Any, place: Any) -> None:
-        for vector, address in zip(vectors, self._addresses(pointer, place), strict=True):
-            self.builder.store(vector, address).align = 4
-
-    def _addresses(self, pointer: Any, place: Any) -> list[Any]:
-        add, cast = self.builder.add, self.builder.bitcast
-        return [
-            cast(self.builder.gep(pointer, [add(place, self.number(c))]), self.type.as_pointer())
-            for c in range(0, COLUMNS, _LANES)
-        ]
