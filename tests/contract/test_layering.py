@@ -18,7 +18,7 @@ PACKAGE = Path(softseg.__file__).parent
 LAYERS = [
     ("errors",),
     ("settings",),
-    ("checks", "compiled", "decode", "devices", "files", "images", "progress", "threads"),
+    ("checks", "compiled", "decode", "devices", "files", "images", "progress", "threads", "vectors"),
     ("features",),
     ("graph",),
     ("spectrum",),
@@ -134,11 +134,15 @@ def test_the_compiler_is_loaded_only_when_a_kernel_is_needed() -> None:
         "softseg.graph.matting_kernel",
         "softseg.graph.stencil_kernel",
         "softseg.graph.stencil_vectors",
+        "softseg.segments.forces_kernel",
         "softseg.segments.gradient_kernel",
+        "softseg.segments.grams_kernel",
         "softseg.segments.relaxed_kernel",
         "softseg.segments.simplex_kernel",
+        "softseg.segments.systems_kernel",
         "softseg.spectrum.coarse_space_kernel",
         "softseg.spectrum.galerkin_kernel",
+        "softseg.vectors",
     }
     for name, path in MODULES.items():
         if name in kernels:

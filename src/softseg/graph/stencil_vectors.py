@@ -11,6 +11,7 @@ from typing import Any
 
 from softseg.compiled import cgutils, intrinsic, ir, types
 from softseg.graph.stencil import COLUMNS
+from softseg.vectors import Vectors
 
 _LANES = 16  # single precision; the compiler splits them where registers are shorter
 _AHEAD = 12  # pixels: what is read so far ahead has come from memory when it is needed; 40 is as good, none is slower
@@ -28,14 +29,14 @@ sparse_row: Any = intrinsic(_sparse_row_type)
 def _sparse_row_code(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
     entries, columns, x, y = _pointers(context, builder, signature, arguments, (0, 1, 4, 5))
     entry, end, out = arguments[2], arguments[3], arguments[6]
-    code = _Vectors(builder)
+    code = _Rows(builder)
     keep = cgutils.alloca_once_value
     sums = [[keep(builder, zero) for zero in code.zeros()] for _ in range(2)]  # type: ignore[no-untyped-call]
 
     def add(place: Any, sums: list[Any]) -> None:
         weight = code.spread(builder.load(builder.gep(entries, [place])))
         column = builder.sext(builder.load(builder.gep(columns, [place])), ir.IntType(64))
-        for value, total in zip(code.load(x, builder.mul(column, code.number(COLUMNS))), sums, strict=True):
+        for value, total in zip(code.row(x, builder.mul(column, code.number(COLUMNS))), sums, strict=True):
             builder.store(code.multiply_add(weight, value, builder.load(total)), total)
 
     two = code.number(2)  # at a time, as an addition has to wait for the one before it
@@ -94,7 +95,7 @@ near_one: Any = intrinsic(_near_type(1))
 def _near_code(count: int, context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
     x, near, scale, y, z = _pointers(context, builder, signature, arguments, (0, 2, 3, 8, 12))
     _, rows, _, _, i, j, gain, shift, _, out, keep, stay, _, at = arguments
-    code, add, columns = _Vectors(builder), builder.add, _Vectors(builder).number(COLUMNS)
+    code, add, columns = _Rows(builder), builder.add, _Rows(builder).number(COLUMNS)
     pixel = add(i, j)
     first, place = builder.mul(pixel, code.number(25)), builder.mul(add(out, j), columns)
     starts = [builder.mul(add(builder.extract_value(rows, dy), j), columns) for dy in range(5)]
@@ -110,7 +111,7 @@ def _near_code(count: int, context: Any, builder: ir.IRBuilder, signature: Any, 
         if not isinstance(signature.args[10], types.NoneType):
             other = builder.mul(add(add(at, j), code.number(p)), columns)
             for factor, pointer, origin in ((keep, y, target), (stay, z, other)):
-                values = code.load(pointer, origin)
+                values = code.row(pointer, origin)
                 results = [code.multiply_add(code.spread(factor), *pair) for pair in zip(values, results, strict=True)]
         results = [code.multiply_add(gained, *pair) for pair in zip(sums[p], results, strict=True)]
         code.store(results, y, target)
@@ -118,7 +119,7 @@ def _near_code(count: int, context: Any, builder: ir.IRBuilder, signature: Any, 
 
 
 def _neighbour_sums(
-    code: _Vectors, x: Any, starts: list[Any], near: Any, first: Any, count: int
+    code: _Rows, x: Any, starts: list[Any], near: Any, first: Any, count: int
 ) -> tuple[list[Any], list[Any]]:
     """Of each pixel, the sum over its neighbours, in the same order whatever the count; and its own row."""
     add, load = code.builder.add, code.builder.load
@@ -126,7 +127,7 @@ def _neighbour_sums(
     centers = [code.zeros() for _ in range(count)]
     for dy in range(5):
         for dx in range(-2, count + 2):
-            values = code.load(x, add(starts[dy], code.number(dx * COLUMNS)))
+            values = code.row(x, add(starts[dy], code.number(dx * COLUMNS)))
             for p in range(max(0, dx - 2), min(count, dx + 3)):
                 entry = add(first, code.number(p * 25 + dy * 5 + dx - p + 2))
                 weight = code.spread(load(code.builder.gep(near, [entry])))
@@ -145,56 +146,23 @@ def _pointers(
     return [context.make_array(signature.args[k])(context, builder, arguments[k]).data for k in places]
 
 
-class _Vectors:
-    """Rows of a block as vectors of `_LANES` numbers, in the compiler's own language."""
+class _Rows(Vectors):
+    """Rows of a block as vectors of `_LANES` numbers."""
 
     def __init__(self, builder: ir.IRBuilder) -> None:
-        self.builder = builder
-        self.type = ir.VectorType(ir.FloatType(), _LANES)
-        function = ir.FunctionType(self.type, [self.type] * 3)
-        self.fma = cgutils.get_or_insert_function(builder.module, function, f"llvm.fma.v{_LANES}f32")  # type: ignore[no-untyped-call]
-
-    def number(self, value: int) -> ir.Constant:
-        return ir.Constant(ir.IntType(64), value)
+        super().__init__(builder, _LANES)
 
     def zeros(self) -> list[Any]:
-        return [ir.Constant(self.type, [0.0] * _LANES)] * (COLUMNS // _LANES)
+        return [self.zero()] * (COLUMNS // _LANES)
 
-    def spread(self, value: Any) -> Any:
-        """The same number in every lane."""
-        empty = ir.Constant(self.type, ir.Undefined)
-        single = self.builder.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
-        return self.builder.shuffle_vector(
-            single, empty, ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
-        )
-
-    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        return self.builder.call(self.fma, [a, b, c])
-
-    def load(self, pointer: Any, place: Any) -> list[Any]:
-        vectors = []
-        for address in self._addresses(pointer, place):
-            vector = self.builder.load(address)
-            vector.align = 4  # bytes
-            vectors.append(vector)
-        return vectors
-
-    def store(self, vectors: list[Any], pointer: Any, place: Any) -> None:
-        for vector, address in zip(vectors, self._addresses(pointer, place), strict=True):
-            self.builder.store(vector, address).align = 4
+    def row(self, pointer: Any, place: Any) -> list[Any]:
+        return self.load(pointer, place, COLUMNS // _LANES)
 
     def fetch(self, pointer: Any, place: Any, *, to_write: bool = False) -> None:
         """Have the numbers of a row, 128 bytes, brought into the cache; no place is too far away to be asked for."""
         byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
         function = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
         prefetch = cgutils.get_or_insert_function(self.builder.module, function, "llvm.prefetch.p0i8")  # type: ignore[no-untyped-call]
-        for address in self._addresses(pointer, place):
+        for address in self.addresses(pointer, place, COLUMNS // _LANES):
             options = [ir.Constant(flag, option) for option in (int(to_write), 3, 1)]  # nearest cache, data
             self.builder.call(prefetch, [self.builder.bitcast(address, byte), *options])
-
-    def _addresses(self, pointer: Any, place: Any) -> list[Any]:
-        add, cast = self.builder.add, self.builder.bitcast
-        return [
-            cast(self.builder.gep(pointer, [add(place, self.number(c))]), self.type.as_pointer())
-            for c in range(0, COLUMNS, _LANES)
-        ]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from softseg.errors import ConvergenceError, InputError
+from softseg.segments.rough_systems import RoughSystems
 from softseg.segments.weighted_grams import RoughGrams, WeightedGrams
 from softseg.settings import ConstrainedSettings
 from softseg.spectrum import Eigenbasis
@@ -16,6 +17,9 @@ from softseg.spectrum import Eigenbasis
 _TINY = 1e-10  # keeps the weights |alpha|^(gamma - 2) finite where an alpha is exactly 0 or 1
 # A correction of the alphas not above this is the last one: it makes the error a thousand times smaller than itself.
 _LAST_CORRECTION = 1e-6
+_LAST_ERROR = (
+    1e-9  # nor is there another if it would not be above this: it is to the last as the last to the one before
+)
 _CORRECTIONS = 4  # measured: two are enough; where four are not, the round is solved again in double precision
 
 
@@ -85,7 +89,6 @@ def fit_segments(
     """
     labels = initial_labels.reshape(-1)
     pixels = _sample(labels.size, settings.sample, seed, strata)
-    sampled = len(pixels) < labels.size
     # A sum over s of N pixels is s / N of the whole sum on average: the energy of the graph must shrink with it.
     coefficients = _sparsify(
         torch.from_numpy(np.ascontiguousarray(basis.rows(pixels))),
@@ -93,7 +96,7 @@ def fit_segments(
         labels[pixels],
         torch.from_numpy(basis.ones()),
         settings,
-        refined=sampled and RoughGrams.fits(len(pixels), len(basis.values)),
+        refined=len(pixels) < labels.size,
     )
     return basis.combine(coefficients.numpy())
 
@@ -167,20 +170,35 @@ class _RefinedRounds:
 
     def _solve_roughly(self, to_one: torch.Tensor, to_zero: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         """None where the systems are too rough for that."""
-        systems = _Systems.of(self._grams(to_one + to_zero) + torch.diag(self._values))
+        systems = RoughSystems.of(self._grams(to_one + to_zero), self._values)
         if systems is None:
             return None
         coefficients = systems.solve_with_sum(to_one.T @ self._basis, self._ones)
         alphas = self._basis @ coefficients.T
+        before = 1.0  # of the correction before: the first solution corrects alphas of zero
         for _ in range(_CORRECTIONS):
-            forces = to_one * (1 - alphas) - to_zero * alphas
-            left = forces.T @ self._basis - coefficients * self._values  # b_k - A_k y_k, with A_k in all digits
+            # b_k - A_k y_k, with A_k in all digits
+            left = _forces(to_one, to_zero, alphas).T @ self._basis - coefficients * self._values
             correction = systems.solve_with_sum(left, torch.zeros_like(self._ones))
             change = self._basis @ correction.T
-            coefficients, alphas = coefficients + correction, alphas + change
-            if float(change.abs().max()) <= _LAST_CORRECTION:
+            coefficients += correction
+            alphas += change
+            size = float(change.abs().max())
+            if size <= _LAST_CORRECTION or size * size <= _LAST_ERROR * before:
                 return coefficients, alphas
+            before = size
         return None
+
+
+def _forces(to_one: torch.Tensor, to_zero: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:
+    """e1 (1 - alpha) - e0 alpha, (s, m)."""
+    from softseg.segments.forces_kernel import forces_kernel  # brings the compiler along
+
+    forces = torch.empty(alphas.shape, dtype=alphas.dtype)
+    forces_kernel()(
+        *(array.contiguous().reshape(-1).numpy() for array in (to_one, to_zero, alphas)), forces.view(-1).numpy()
+    )
+    return forces
 
 
 @dataclass(frozen=True)

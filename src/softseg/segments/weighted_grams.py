@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
 import torch
 
 _PAIR_BYTES = 1 << 29  # the pairwise products of eigenvector columns are kept when they need no more than this
@@ -10,6 +16,7 @@ _CHUNK = 4096  # pixels; their rows of V fit into a processor's cache
 # seen beside what is heavy: with 1e4, 1e5, 1e6 and 1e7 the first solution was within 4e-5, 2e-4, 8e-4 and 7e-3, and 25,
 # 6, 2 and 1 in a hundred weights were heavy (measured: the photo docia and one of BSDS500).
 _HEAVY = 1e6
+_TASKS = 2  # of each pass, for each thread: one that is held up leaves its share to the other
 
 
 class WeightedGrams:
@@ -45,29 +52,49 @@ class RoughGrams:
     """
 
     def __init__(self, basis: torch.Tensor) -> None:
-        self._basis = basis
-        self._pairs = _pair_products(basis.float())
-        self._place = _places(basis.shape[1])
+        from softseg.segments.grams_kernel import LANES  # brings the compiler along
 
-    @staticmethod
-    def fits(pixels: int, n: int) -> bool:
-        """Whether the products of columns are few enough to be kept."""
-        return pixels * n * (n + 1) * 2 <= _PAIR_BYTES
+        self._basis = basis.contiguous().numpy()
+        self._single = np.pad(self._basis.astype(np.float32), ((0, 0), (0, LANES)))
+        self._panels = _panels(basis.shape[1], LANES)
 
     def __call__(self, weights: torch.Tensor) -> torch.Tensor:
-        """(m, n, n) float64 for (s, m) weights."""
-        n = self._basis.shape[1]
-        least = weights.amin(0)
-        heavy = weights > _HEAVY * least
+        """(m, n, n) float64 for (s, m) weights; the same digits for any number of threads."""
+        from softseg.segments.grams_kernel import PANEL, grams_kernel, pack_kernel, sums_kernel
+
+        groups = _groups(weights.shape[1])
+        layers, n, panels = int(groups[-1].sum()), self._basis.shape[1], self._panels
         # Over the smallest, so that no weight is too large for single precision.
-        light = torch.where(heavy, 0.0, weights / least).float()
-        packed = (light.T @ self._pairs.T).double() * least.unsqueeze(1)
-        grams = packed[:, self._place].reshape(-1, n, n)
-        for gram, chosen, column in zip(grams, heavy.T, weights.T, strict=True):
-            pixels = chosen.nonzero().squeeze(1)
-            rows = self._basis[pixels]
-            gram.addmm_(rows.T, rows * column[pixels].unsqueeze(1))
-        return grams
+        full, least = weights.contiguous().numpy(), weights.amin(0).numpy()
+        packed = np.empty(len(full) * layers, np.float32)
+        totals, grams = np.empty((len(panels), layers, PANEL)), np.empty((len(least), n, n))
+        pack_kernel()(full, least, _HEAVY, groups, packed)
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            share(pool, sums_kernel(), len(panels), self._single, packed, groups, panels, totals)
+            share(pool, grams_kernel(), len(grams), self._basis, full, least, _HEAVY, panels, totals, grams)
+        return torch.from_numpy(grams)
+
+
+def share(pool: ThreadPoolExecutor, kernel: Callable[..., None], count: int, *arguments: Any) -> None:
+    """Run a kernel on 0 .. count - 1, in as many parts as there are threads."""
+    edges = np.linspace(0, count, min(count, _TASKS * torch.get_num_threads()) + 1).astype(int).tolist()
+    for task in [pool.submit(kernel, *arguments, begin, end) for begin, end in pairwise(edges)]:
+        task.result()
+
+
+def _groups(m: int) -> np.ndarray:
+    """(g, 2) the first layer and the number of layers, 4, 5 or 6, that are summed together; all of m and a few more."""
+    from softseg.segments.grams_kernel import LEAST, MOST
+
+    count = -(-m // MOST)
+    edges = np.linspace(0, max(m, LEAST * count), count + 1).astype(np.int64)
+    return np.column_stack([edges[:-1], np.diff(edges)])
+
+
+def _panels(n: int, lanes: int) -> np.ndarray:
+    """(P, 2, 2) a column and the first of 8 others, that together are the upper triangle; two in each panel."""
+    halves = [(i, j) for i in range(n) for j in range(i, n, lanes)]
+    return np.array(halves + halves[: len(halves) % 2]).reshape(-1, 2, 2)
 
 
 def _pair_products(basis: torch.Tensor) -> torch.Tensor:
