@@ -17,9 +17,6 @@ from softseg.spectrum import Eigenbasis
 _TINY = 1e-10  # keeps the weights |alpha|^(gamma - 2) finite where an alpha is exactly 0 or 1
 # A correction of the alphas not above this is the last one: it makes the error a thousand times smaller than itself.
 _LAST_CORRECTION = 1e-6
-_LAST_ERROR = (
-    1e-9  # nor is there another if it would not be above this: it is to the last as the last to the one before
-)
 _CORRECTIONS = 4  # measured: two are enough; where four are not, the round is solved again in double precision
 
 
@@ -175,7 +172,6 @@ class _RefinedRounds:
             return None
         coefficients = systems.solve_with_sum(to_one.T @ self._basis, self._ones)
         alphas = self._basis @ coefficients.T
-        before = 1.0  # of the correction before: the first solution corrects alphas of zero
         for _ in range(_CORRECTIONS):
             # b_k - A_k y_k, with A_k in all digits
             left = _forces(to_one, to_zero, alphas).T @ self._basis - coefficients * self._values
@@ -183,10 +179,8 @@ class _RefinedRounds:
             change = self._basis @ correction.T
             coefficients += correction
             alphas += change
-            size = float(change.abs().max())
-            if size <= _LAST_CORRECTION or size * size <= _LAST_ERROR * before:
+            if float(change.abs().max()) <= _LAST_CORRECTION:
                 return coefficients, alphas
-            before = size
         return None
 
 

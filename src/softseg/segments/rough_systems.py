@@ -1,4 +1,4 @@
-"""The systems of all layers for iterative refinement: factorised on all threads, solved in any order, in no time."""
+"""The systems of all layers for iterative refinement: factorised on all threads, and solved many times."""
 
 from __future__ import annotations
 
