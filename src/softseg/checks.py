@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from softseg.errors import ImageError, InputError
 
@@ -15,25 +16,26 @@ ROUNDING = 1e-6
 def check_image(image: Any, *, minimum_side: int = 1, shape: tuple[int, int] | None = None) -> np.ndarray:
     """The image as float64, if it is one: (h, w, 3) floats, finite, in [0, 1].
 
-    Parameters
-    ----------
-    image : (h, w, 3) float array in [0, 1], sRGB as stored.
-    minimum_side : smallest height and width, in pixels.
-    shape : (h, w) that the image must have; None: any.
+        Parameters
+        ----------
+        image : (h, w, 3) float array in [0, 1], sRGB as stored.
+        minimum_side : smallest height and width, in pixels.
+        shape : (h, w) that the image must have; None: any.
 
-    Returns
-    -------
-    (h, w, 3) float64 array in [0, 1]; the argument itself where nothing had to change.
+        Returns
+        -------
+        (h, w, 3) float64 array in [0, 1]; the argument itself where nothing had to change.
 
-    Raises
-    ------
-    ImageError : any of the above does not hold.
+        Raises
+        ------
+        ImageError : any of the above does not hold.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> check_image(np.zeros((4, 5, 3), dtype=np.float32)).dtype
-    dtype('float64')
+        Examples
+        --------
+        >>> import numpy as np
+    from numpy.typing import DTypeLike
+        >>> check_image(np.zeros((4, 5, 3), dtype=np.float32)).dtype
+        dtype('float64')
     """
     array = np.asarray(image)
     if array.ndim != 3 or array.shape[2] != 3:
@@ -104,21 +106,22 @@ def check_labels(labels: Any) -> np.ndarray:
 def check_map(values: Any, shape: tuple[int, int], name: str) -> np.ndarray:
     """Per-pixel values as (h, w, D) float64, if they are finite and of the image's size; (h, w) gains a last axis.
 
-    Parameters
-    ----------
-    values : (h, w, D) or (h, w) numbers.
-    shape : (h, w) of the image they belong to.
-    name : what the values are, for the error message, for example "features".
+        Parameters
+        ----------
+        values : (h, w, D) or (h, w) numbers.
+        shape : (h, w) of the image they belong to.
+        name : what the values are, for the error message, for example "features".
 
-    Raises
-    ------
-    InputError : another size, not numbers, NaN or infinite.
+        Raises
+        ------
+        InputError : another size, not numbers, NaN or infinite.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> check_map(np.zeros((4, 5)), (4, 5), "features").shape
-    (4, 5, 1)
+        Examples
+        --------
+        >>> import numpy as np
+    from numpy.typing import DTypeLike
+        >>> check_map(np.zeros((4, 5)), (4, 5), "features").shape
+        (4, 5, 1)
     """
     array = np.asarray(values)
     if array.dtype.kind not in "fiu":
@@ -155,3 +158,8 @@ def _range_advice(low: float, high: float) -> str:
     if low >= -1 - ROUNDING and high <= 1 + ROUNDING:
         return "; map [-1, 1] to it by (image + 1) / 2"
     return "; scale the values, or cut them with np.clip(image, 0, 1)"
+
+
+def for_kernel(array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
+    """The array as compiled code takes it: of this type, contiguous, not read-only; a copy only where it must be."""
+    return np.require(array, dtype, ["C", "W"])

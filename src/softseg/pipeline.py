@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from softseg.devices import resolve_device
 from softseg.errors import ImageError, InputError
-from softseg.features import boundary_map, extract, is_model, load_features, model_digest, project
+from softseg.features import BOUNDARIES_DIGEST, boundary_map, extract, is_model, load_features, model_digest, project
 from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_affinity, superpixels
 from softseg.images import Photo, check_map, load_photo
 from softseg.layers import SoftSegments
@@ -131,8 +131,10 @@ def decompose(
         **basis.statistics,
         "soft_segments": len(segments),
     }
+    if pixels.shape != photo.pixels.shape:
+        notes += (f"taken apart at {pixels.shape[1]} x {pixels.shape[0]} pixels, layers brought to full size",)
     photo = replace(photo, notes=photo.notes + notes)
-    return Decomposition(photo, pixels, semantic, graph, segments, settings, model, stage.timings, statistics)
+    return Decomposition(photo, semantic, graph, segments, settings, model, stage.timings, statistics, pixels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,15 +142,14 @@ class Decomposition:
     """A photograph taken apart; `layers(k)` puts it together again, as often as wanted.
 
     photo : the photograph as it was used.
-    pixels : (h, w, 3) float64, the photograph at the size at which it was taken apart: its own, or for a large one
-        `settings.working_pixels`.
-    features : (h, w, 3) semantic features in [0, 1] of these N = h w pixels.
+    features : (h, w, 3) semantic features in [0, 1] of the N = h w `pixels`.
     laplacian : (N, N) sparse, of the graph.
     segments : (m, N) float64 soft segments, summing to one within about 1e-5.
+    pixels : (h, w, 3) float64, the photograph at the size at which it was taken apart: its own, or for a large one that
+        of `settings.working_pixels`.
     """
 
     photo: Photo
-    pixels: np.ndarray
     features: np.ndarray
     laplacian: sp.csr_array
     segments: np.ndarray
@@ -156,6 +157,7 @@ class Decomposition:
     model: dict[str, str]
     timings: dict[str, float]
     statistics: dict[str, Any]
+    pixels: np.ndarray
 
     def layers(
         self,
@@ -196,11 +198,15 @@ class Decomposition:
             "mean_change_by_projection": float(change.mean()),
             "largest_change_by_projection": float(change.max()),
         }
-        if self.pixels is not self.photo.pixels:
+        if self.pixels.shape != self.photo.pixels.shape:
             with stage("full size"):
                 lifted = at_full_size(alphas, self.photo.pixels, self.settings.relaxed, self.settings.graph.epsilon)
             alphas = lifted.alphas
-            statistics |= {"working_size": list(self.pixels.shape[:2]), "full_size_steps": lifted.steps}
+            statistics |= {
+                "working_size": list(self.pixels.shape[:2]),
+                "full_size_steps": lifted.steps,
+                "largest_relative_residual": max(relaxed.residual, lifted.residual),
+            }
         return SoftSegments(
             alphas[np.argsort(-alphas.mean(axis=(1, 2), dtype=np.float64), kind="stable")],
             self.photo.pixels,
@@ -209,10 +215,15 @@ class Decomposition:
             grouping=grouping,
             timings=self.timings | stage.timings,
             statistics=self.statistics | statistics,
-            model=self.model,
+            model=self.model | self._boundary_model(grouping),
             notes=self.photo.notes,
             name=self.photo.name,
         )
+
+    def _boundary_model(self, grouping: Grouping) -> dict[str, str]:
+        """The digest of the second network, where it had a say."""
+        said = grouping == "agglomerative" and self.settings.grouping.boundary_exponent
+        return {"boundaries_digest": BOUNDARIES_DIGEST} if said else {}
 
     def grouped(self, count: int, grouping: Grouping = "agglomerative") -> np.ndarray:
         """(count, N) sums of soft segments that mean the same: the layers before they are sharpened."""

@@ -15,6 +15,8 @@ Solver = Literal["fast", "exact"]
 Grouping = Literal["agglomerative", "kmeans"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 
+_FEWEST_PIXELS = 256  # of the smallest photo
+
 
 @dataclass(frozen=True)
 class FeatureSettings:
@@ -95,14 +97,15 @@ class Settings:
 
     seed: int = 0
     device: DeviceName = "auto"
-    # here: larger photos are taken apart at this size, and their layers brought to full size; None: never
-    working_pixels: int | None = 1_000_000
     features: FeatureSettings = field(default_factory=FeatureSettings)
     graph: GraphSettings = field(default_factory=GraphSettings)
     spectrum: SpectrumSettings = field(default_factory=SpectrumSettings)
     constrained: ConstrainedSettings = field(default_factory=ConstrainedSettings)
     grouping: GroupingSettings = field(default_factory=GroupingSettings)
     relaxed: RelaxedSettings = field(default_factory=RelaxedSettings)
+    # here: larger photos are taken apart at about this size, and their layers brought to full size; None: never. On the
+    # fast route 1,000,000; docs/performance.md, Large photos
+    working_pixels: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no stage can honour, before any of them runs."""
@@ -120,13 +123,15 @@ class Settings:
             "constrained.iterations": self.constrained.iterations,
             "grouping.automatic_most - 1": self.grouping.automatic_most - 1,
             "constrained.sample": 1 if self.constrained.sample is None else self.constrained.sample,
-            "working_pixels / 256": 1 if self.working_pixels is None else self.working_pixels // 256,
         }
+        pixels = self.working_pixels
+        if pixels is not None and (not isinstance(pixels, int) or pixels < _FEWEST_PIXELS):
+            raise InputError(f"working_pixels is {pixels}; choose a whole number from {_FEWEST_PIXELS}, or None")
         for name, value in counts.items():
             if value < 1:
                 raise InputError(f"{name} is {value}; choose at least 1")
-        if not 0 < self.relaxed.floor < 0.5:
-            raise InputError(f"relaxed.floor is {self.relaxed.floor}; choose a number above 0 and below 0.5")
+        if not 1e-30 < self.relaxed.floor < 0.5:  # single precision must hold it
+            raise InputError(f"relaxed.floor is {self.relaxed.floor}; choose a number above 1e-30 and below 0.5")
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain nested dictionaries, for report.json."""
@@ -147,5 +152,6 @@ class Settings:
                 settings,
                 constrained=ConstrainedSettings(sample=5_000),
                 relaxed=replace(settings.relaxed, tolerance=1e-5),
+                working_pixels=1_000_000,
             )
-        return replace(settings, working_pixels=None)
+        return settings

@@ -94,6 +94,7 @@ def _install_quick_methods(monkeypatch: pytest.MonkeyPatch, work: list[str]) -> 
 
     for module in (region_score, boundary_score, drawing):
         monkeypatch.setattr(module, "decompose", Noted())
+    for module in (region_score, drawing):
         monkeypatch.setattr(module, "feature_clusters", lambda features, count, seed=0: np.minimum(quarters(), count))
     for module in (feature_score, alpha_score, measurements):
         monkeypatch.setattr(module, "model_digest", lambda model: "0" * 64)

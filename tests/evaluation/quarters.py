@@ -37,7 +37,6 @@ class QuickParts:
         hard = (owner.ravel() == np.arange(self.segments)[:, None]).astype(np.float32)
         return Decomposition(
             photo=photo,
-            pixels=photo.pixels,
             features=np.repeat(MEANINGS[quarters()][:, :, None], 3, axis=2),
             laplacian=sp.csr_array((h * w, h * w)),
             segments=hard,
@@ -45,6 +44,7 @@ class QuickParts:
             model={},
             timings={},
             statistics={},
+            pixels=photo.pixels,
         )
 
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from scipy.ndimage import gaussian_filter
 
-from softseg.errors import ModelError
+from softseg.errors import ImageError, ModelError
 from softseg.evaluation.synthetic import suite
 from softseg.features import boundary_map
 from softseg.features.boundaries import BoundaryNetwork, weights
@@ -72,7 +72,23 @@ def test_the_shipped_weights_are_small_half_precision_and_intact() -> None:
     assert sha256_of(path) == weights.DIGEST
     assert path.stat().st_size <= 3 * 2**20
     assert {value.dtype for value in load_file(path).values()} == {torch.float16}
-    assert weights.load_network(path).last.weight.dtype == torch.float32
+    assert weights.load_network(path, weights.DIGEST).last.weight.dtype == torch.float32
+
+
+def test_one_wrong_byte_in_the_shipped_weights_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = bytearray(weights.weights_path().read_bytes())
+    content[-1] ^= 1
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(content)
+    monkeypatch.setattr(weights, "weights_path", lambda: path)
+    with pytest.raises(ModelError, match="are damaged: SHA-256"):
+        boundary_map(random_photo(16, 16))
+
+
+@pytest.mark.parametrize("broken", [np.full((16, 16, 3), np.nan), np.full((16, 16, 3), 200.0), np.zeros((3, 16, 16))])
+def test_what_is_no_photo_is_refused(broken: np.ndarray) -> None:
+    with pytest.raises(ImageError):
+        boundary_map(broken)
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:

@@ -535,6 +535,12 @@ def test_without_enough_independent_vectors_the_coarse_ones_are_kept(monkeypatch
     assert basis.prolongation is not None and len(basis.values) == 16
 
 
+def test_a_large_photo_keeps_its_coarse_eigenvectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["softseg.spectrum.eigenbasis"], "_LARGEST_REFINED", 24 * 24 - 1)
+    basis, _ = make_basis("fast")()
+    assert basis.prolongation is not None and basis.statistics["candidates"] == 16
+
+
 # The basis as it is used
 
 

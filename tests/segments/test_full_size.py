@@ -27,7 +27,12 @@ def disk(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize(
     ("size", "pixels", "expected"),
-    [((300, 400), 120_000, (300, 400)), ((300, 400), 30_000, (150, 200)), ((16, 100_000), 1_000, (1, 2500))],
+    [
+        ((300, 400), 120_000, (300, 400)),
+        ((300, 400), 30_000, (150, 200)),
+        ((16, 100_000), 1_000, (16, 2500)),
+        ((600, 20), 4_000, (346, 16)),
+    ],
 )
 def test_the_working_size_keeps_the_shape(size: tuple[int, int], pixels: int, expected: tuple[int, int]) -> None:
     assert working_size(size, pixels) == expected
@@ -55,24 +60,26 @@ def test_alphas_are_those_of_the_full_photo(factor: float) -> None:
     assert np.abs(result - truth).mean() < 0.35 * np.abs(spread - truth).mean()
 
 
-def test_strips_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     image, truth = disk(160)
     small = np.moveaxis(reduced(np.moveaxis(truth, 0, 2), (80, 80)), 2, 0)
     whole = at_full_size(small, image, QUICK).alphas
-    monkeypatch.setattr(full_size, "_STRIP", 160 * 40)
-    assert len(list(full_size._strips(160, 160))) == 4
+    monkeypatch.setattr(full_size, "_TILE", 40)
+    assert len(list(full_size._tiles(160, 160))) == 16
     apart = np.abs(at_full_size(small, image, QUICK).alphas - whole)
     monkeypatch.setattr(full_size, "_OVERLAP", 0)
     cut = np.abs(at_full_size(small, image, QUICK).alphas - whole)
     assert apart.max() < 5e-3 and 5 * apart.max() < cut.max()  # measured: 0.0024 and 0.026
 
 
-def test_strips_are_all_rows_once() -> None:
-    for h, w in [(16, 50), (3000, 4000), (4000, 3000), (17, 100_000)]:
-        strips = list(full_size._strips(h, w))
-        kept = [row for _, inner in strips for row in range(inner.start, inner.stop)]
-        assert kept == list(range(h))
-        assert all(outer.start <= inner.start and outer.stop >= inner.stop for outer, inner in strips)
+@pytest.mark.parametrize("size", [(16, 50), (3000, 4000), (17, 100_000), (1201, 1200)])
+def test_tiles_are_all_pixels_once_and_none_is_large(size: tuple[int, int]) -> None:
+    covered = np.zeros(size, dtype=np.int8)
+    for outer, inner in full_size._tiles(*size):
+        covered[inner] += 1
+        assert all(o.start <= i.start and o.stop >= i.stop for o, i in zip(outer, inner, strict=True))
+        assert all(o.stop - o.start <= 1264 for o in outer)
+    assert (covered == 1).all()
 
 
 def test_alphas_of_a_larger_photo_are_refused() -> None:
@@ -89,6 +96,7 @@ def test_a_large_photo_is_taken_apart_reduced_and_put_together_whole() -> None:
     result = parts.layers(2)
     assert result.alphas.shape == truth.shape and result.image.shape == image.shape
     assert result.statistics["working_size"] == [60, 60] and "full size" in result.timings
+    assert result.notes == ("taken apart at 60 x 60 pixels, layers brought to full size",)
     np.testing.assert_allclose(result.alphas.sum(axis=0), 1, atol=1e-5)
     assert (np.diff(result.areas) <= 0).all()
     ground = truth[1] if truth[1].mean() > 0.5 else truth[0]
@@ -116,5 +124,35 @@ def test_features_have_the_size_of_the_photo_not_of_the_work() -> None:
 def test_the_exact_route_reduces_nothing() -> None:
     assert Settings.for_solver("exact").working_pixels is None
     assert Settings.for_solver("fast").working_pixels == 1_000_000
-    with pytest.raises(InputError, match="working_pixels"):
-        Settings(working_pixels=100)
+    for wrong in (100, 1e6, float("nan")):
+        with pytest.raises(InputError, match="working_pixels is .*choose a whole number from 256, or None"):
+            Settings(working_pixels=wrong)  # type: ignore[arg-type]
+
+
+def test_a_panorama_stays_high_enough() -> None:
+    image = np.random.default_rng(0).random((16, 400, 3))
+    image[:, 200:] *= 0.2
+    settings = replace(Settings.for_solver("fast"), working_pixels=1_000)
+    result = segment(image, 2, features=image, settings=settings)
+    assert result.alphas.shape == (2, 16, 400) and result.statistics["working_size"] == [16, 158]
+
+
+@pytest.mark.parametrize("features", ["five", "kmeans"])
+def test_other_features_and_groupings(features: str) -> None:
+    image, _ = disk(64)
+    settings = replace(Settings.for_solver("fast"), working_pixels=32 * 32)
+    given = np.dstack([image, image[..., :2]]) if features == "five" else image
+    method = "kmeans" if features == "kmeans" else "agglomerative"
+    result = segment(image, 2, features=given, settings=settings, grouping=method)  # type: ignore[arg-type]
+    assert result.alphas.shape == (2, 64, 64)
+    assert ("boundaries_digest" in result.model) == (method == "agglomerative")
+
+
+@pytest.mark.parametrize("working_pixels", [None, 24 * 24])
+def test_a_photo_that_is_read_only(working_pixels: int | None) -> None:
+    image, _ = disk(48)
+    settings = replace(Settings.for_solver("fast"), working_pixels=working_pixels)
+    expected = segment(image, 2, features=image, settings=settings)
+    image.flags.writeable = False
+    result = segment(image, 2, features=image, settings=settings)
+    np.testing.assert_array_equal(result.alphas, expected.alphas)

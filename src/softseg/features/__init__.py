@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from softseg.features.boundaries import DIGEST as BOUNDARIES_DIGEST
 from softseg.features.boundaries import boundary_map
 from softseg.features.figure import draw_figure
 from softseg.features.files import load_features
@@ -10,6 +11,7 @@ from softseg.features.projection import project
 from softseg.features.registry import available_models, extract, is_model, model_digest
 
 __all__ = [
+    "BOUNDARIES_DIGEST",
     "available_models",
     "boundary_map",
     "draw_figure",

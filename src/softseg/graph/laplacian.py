@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from softseg.checks import for_kernel
 from softseg.errors import InputError
 
 _ROWS = 16_384  # of a strip: long enough that starting it takes no time, short enough for every thread to have some
@@ -66,8 +67,8 @@ def _canonical(matrix: sp.csr_array) -> sp.csr_array:
     if not csr.has_canonical_format:
         csr = csr.copy()
         csr.sum_duplicates()
-    parts = csr.data, csr.indices.astype(np.int32, copy=False), csr.indptr.astype(np.int32, copy=False)
-    return sp.csr_array(parts, shape=csr.shape)
+    indices, starts = for_kernel(csr.indices, np.int32), for_kernel(csr.indptr, np.int32)
+    return sp.csr_array((for_kernel(csr.data, np.float64), indices, starts), shape=csr.shape)
 
 
 def _merged(first: sp.csr_array, second: sp.csr_array) -> sp.csr_array:
@@ -78,6 +79,8 @@ def _merged(first: sp.csr_array, second: sp.csr_array) -> sp.csr_array:
     a, b = (first.indptr, first.indices, first.data), (second.indptr, second.indices, second.data)
     lengths = np.empty(size, np.int64)
     _in_strips(size, count_kernel(), *a[:2], *b[:2], lengths)
+    if lengths.sum() > np.iinfo(np.int32).max:
+        raise InputError(f"The Laplacian would have {lengths.sum()} entries, at most 2^31 fit; reduce the photo.")
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     columns, entries = np.empty(starts[-1], np.int32), np.empty(starts[-1])
     _in_strips(size, merge_kernel(), *a, *b, starts, columns, entries)

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from softseg.checks import for_kernel
 from softseg.errors import ImageError
 from softseg.images import check_image
 
@@ -53,7 +54,7 @@ def matting_affinity(image: np.ndarray, epsilon: float = 1e-7) -> sp.csr_array:
         raise ImageError(f"the image has {w} x {h} pixels, expected at most 85 million; reduce it")
     starts = _row_starts(h, w)
     columns, entries = np.empty(starts[-1], np.int32), np.empty(starts[-1])
-    _fill(np.ascontiguousarray(np.moveaxis(pixels, 2, 0)), epsilon, starts, columns, entries)
+    _fill(for_kernel(np.moveaxis(pixels, 2, 0), np.float64), epsilon, starts, columns, entries)
     matrix = sp.csr_array((entries, columns, starts), shape=(h * w, h * w))
     matrix.has_canonical_format = True
     return matrix

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from softseg.checks import for_kernel
 from softseg.errors import InputError
 
 SIDE = 5  # pixels; the matting affinity joins those that share a 3 x 3 window
@@ -50,9 +51,8 @@ class Stencil:
 
         near = np.zeros((size, SIDE * SIDE), np.float32)
         is_far = np.zeros(matrix.nnz, np.bool_)
-        indices = matrix.indices.astype(np.int32, copy=False)
-        indptr = matrix.indptr.astype(np.int32, copy=False)
-        data = np.ascontiguousarray(matrix.data, dtype=np.float64)
+        indices, indptr = for_kernel(matrix.indices, np.int32), for_kernel(matrix.indptr, np.int32)
+        data = for_kernel(matrix.data, np.float64)
         split = split_kernel()
 
         def split_strip(first: int) -> None:

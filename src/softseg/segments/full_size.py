@@ -4,36 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise, product
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from torch.nn import functional
 
+from softseg.checks import for_kernel
 from softseg.errors import InputError
 from softseg.features.upsampling import guided_upsample
 from softseg.graph import laplacian, matting_affinity
+from softseg.images import MINIMUM_SIDE
 from softseg.segments.relaxed import relax
 from softseg.segments.simplex import project_to_simplex
 from softseg.settings import RelaxedSettings
 
 _REGULARIZATION = 1e-4  # squared colour units; measured: docs/performance.md, Large photos
-_STRIP = 1_500_000  # pixels at a time; what the memory is for
-# Rows that two strips share on either side: what is far is not felt, because every pixel is held by its own start.
-_OVERLAP = 32
+_TILE = 1200  # pixels a side; what the memory is for
+# Pixels that two tiles share on either side: what is far is not felt, because every pixel is held by its own start.
+_OVERLAP = 32  # measured: tests/segments/test_full_size.py
 
 
 def working_size(size: tuple[int, int], pixels: int) -> tuple[int, int]:
-    """(h, w) of the photo on which layers are found: `size` itself, or its shape with at most `pixels` pixels."""
+    """(h, w) of the photo on which layers are found: `size` itself, or its shape with about `pixels` pixels.
+
+    No side becomes shorter than the shortest that a photo may have.
+    """
     factor = (pixels / (size[0] * size[1])) ** 0.5
     if factor >= 1:
         return size
-    return max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
+    h, w = (max(min(side, MINIMUM_SIDE), int(side * factor)) for side in size)
+    return h, w
 
 
 def reduced(channels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(y, x, C) means of an (h, w, C) map over the equal parts into which y rows and x columns divide it."""
-    planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(channels, 2, 0)))
+    """(y, x, C) means of an (h, w, C) map over the parts into which y rows and x columns divide it.
+
+    A pixel that two parts share counts for both.
+    """
+    planes = torch.from_numpy(for_kernel(np.moveaxis(channels, 2, 0), channels.dtype))
     return np.ascontiguousarray(functional.interpolate(planes[None], size, mode="area")[0].permute(1, 2, 0).numpy())
 
 
@@ -45,10 +55,10 @@ def enlarged(channels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FullSize:
-    """Alphas at full size, and how the sharpening of the strips went."""
+    """Alphas at full size, and how the sharpening of the tiles went."""
 
     alphas: np.ndarray  # (K, h, w) float32 in [0, 1], summing to one
-    steps: int  # conjugate gradient steps, over all strips
+    steps: int  # conjugate gradient steps, over all tiles
     residual: float  # the largest relative one at the end of a solve
 
 
@@ -62,7 +72,7 @@ def at_full_size(
 
     They are lifted by local colour-affine models: within a few cells, alpha is ``a . I + b``, fitted where alphas are
     known and applied to the colours of all pixels. The relaxed sparsification with the matting affinity at full size
-    then decides every pixel, in strips that overlap, so that memory does not grow with the photo.
+    then decides every pixel, in tiles that overlap, so that what it needs does not grow with the photo.
 
     Parameters
     ----------
@@ -100,23 +110,30 @@ def at_full_size(
             f"y <= {image.shape[0]} and x <= {image.shape[1]}."
         )
     planes = torch.from_numpy(alphas.astype(np.float32, copy=False))
-    lifted = guided_upsample(torch.from_numpy(image), planes, regularization=_REGULARIZATION).numpy()
+    guide = torch.from_numpy(for_kernel(image, np.float64))
+    lifted = guided_upsample(guide, planes, regularization=_REGULARIZATION).numpy()
     steps, residual = 0, 0.0
     result = np.empty_like(lifted)
-    for outer, inner in _strips(image.shape[0], image.shape[1]):
+    for outer, inner in _tiles(image.shape[0], image.shape[1]):
         part = image[outer]
         nothing = sp.csr_array((part.shape[0] * part.shape[1],) * 2)
         graph = laplacian(matting_affinity(part, epsilon), nothing, nothing)
-        relaxed = relax(np.clip(lifted[:, outer], 0, 1), graph, part, settings)
-        within = slice(inner.start - outer.start, inner.stop - outer.start)
-        result[:, inner] = project_to_simplex(relaxed.alphas[:, within])
+        relaxed = relax(np.clip(lifted[(slice(None), *outer)], 0, 1), graph, part, settings)
+        within = tuple(slice(i.start - o.start, i.stop - o.start) for o, i in zip(outer, inner, strict=True))
+        result[(slice(None), *inner)] = project_to_simplex(relaxed.alphas[(slice(None), *within)])
         steps, residual = steps + sum(relaxed.steps), max(residual, relaxed.residual)
     return FullSize(result, steps, residual)
 
 
-def _strips(h: int, w: int) -> Iterator[tuple[slice, slice]]:
-    """Rows that are solved together, and those of them that are kept."""
-    count = max(1, round(h * w / _STRIP))
-    bounds = np.linspace(0, h, count + 1).astype(int)
-    for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        yield slice(max(0, first - _OVERLAP), min(h, last + _OVERLAP)), slice(first, last)
+def _tiles(h: int, w: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    """Rows and columns that are solved together, and those of them that are kept."""
+    for rows, columns in product(_cuts(h), _cuts(w)):
+        yield (rows[0], columns[0]), (rows[1], columns[1])
+
+
+def _cuts(length: int) -> list[tuple[slice, slice]]:
+    bounds = np.linspace(0, length, -(-length // _TILE) + 1).astype(int).tolist()
+    return [
+        (slice(max(0, first - _OVERLAP), min(length, last + _OVERLAP)), slice(first, last))
+        for first, last in pairwise(bounds)
+    ]

@@ -93,7 +93,7 @@ def relax(
     exponent = 0.9 + np.minimum(gradient_magnitude(image), 0.1)
     solve = relax_in_single if settings.tolerance >= _SINGLE else relax_in_double
     alphas, steps, residuals = solve(_clean(layers), laplacian, exponent, settings)
-    if max(residuals) > 1e-2 or not np.isfinite(alphas).all():
+    if not max(residuals) <= 1e-2 or not np.isfinite(alphas).all():  # NaN is neither
         raise ConvergenceError(
             f"The relaxed sparsification stopped at a relative residual of {max(residuals):.1e} after "
             f"{settings.maximum_steps} steps; raise maximum_steps, or check the Laplacian."

@@ -11,11 +11,12 @@ from numpy.typing import DTypeLike
 from scipy.linalg import LinAlgError, cholesky, eigh
 from scipy.linalg.lapack import get_lapack_funcs
 
+from softseg.checks import for_kernel
 from softseg.errors import ConvergenceError
 from softseg.spectrum.lanczos import block_lanczos
 from softseg.threads import one_blas_thread
 
-_FIRST_SHIFT = 1e-3
+_FIRST_SHIFT = 1e-3  # here: below it the inverse loses digits; more is tried where L has lower eigenvalues
 _BLOCK = 32
 _RIDGE = 1e-10  # of the mass matrix, whose columns have unit length; keeps near-dependent columns harmless
 _STRIPS = 2  # of the pixels, summed one by one, however many threads there are: the same bytes
@@ -67,15 +68,15 @@ def _in_the_space(laplacian: sp.csr_array, prolongation: sp.csr_array) -> tuple[
 
     size, n = prolongation.shape
     operands = [
-        part.astype(kind, copy=False)
+        for_kernel(part, kind)
         for matrix in (laplacian, prolongation)
         for part, kind in ((matrix.indptr, np.int32), (matrix.indices, np.int32), (matrix.data, np.float64))
     ]
-    bounds = np.linspace(0, size, _STRIPS + 1).astype(int)
+    bounds, add_strip = np.linspace(0, size, _STRIPS + 1).astype(int), galerkin_kernel()
 
     def strip(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         stiffness, mass = np.zeros((n, n)), np.zeros((n, n))
-        galerkin_kernel()(*operands, first, last, stiffness, mass)
+        add_strip(*operands, first, last, stiffness, mass)
         return stiffness, mass
 
     with ThreadPoolExecutor(min(_STRIPS, torch.get_num_threads())) as pool:

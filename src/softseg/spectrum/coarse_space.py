@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
+from softseg.checks import for_kernel
+
 _FLAT = 1e-5  # weighted sum of squared colour deviations under a hat, below which a colour direction says nothing
 _CLOSEST = 4.0  # pixels between nodes; closer hats would hold more functions than there are pixels to tell them apart
 
@@ -34,7 +36,7 @@ def coarse_space(image: np.ndarray, unknowns: int) -> sp.csr_array:
     down, across = max(2, int(h / spacing)), max(2, int(w / spacing))
     down, across = min(down, max(2, unknowns // 4 // across)), min(across, max(2, unknowns // 4 // down))  # panoramas
     rows_of, columns_of = _hats(h, down), _hats(w, across)
-    return _orthonormal_colors(np.ascontiguousarray(image, dtype=np.float64), rows_of, columns_of)
+    return _orthonormal_colors(for_kernel(image, np.float64), rows_of, columns_of)
 
 
 def _hats(length: int, nodes: int) -> tuple[np.ndarray, np.ndarray, int]:

@@ -15,6 +15,8 @@ from softseg.spectrum.coarse_space import coarse_space
 from softseg.spectrum.exact import solve_exactly
 from softseg.spectrum.refinement import refine
 
+_LARGEST_REFINED = 2_000_000  # pixels; the candidates of more would need gigabytes
+
 
 @dataclass(frozen=True, eq=False)
 class Eigenbasis:
@@ -61,7 +63,8 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
 
     "exact": all digits, by shift-invert on every pixel. "fast": the best ones in a space of
     `settings.coarse_unknowns` locally colour-affine functions, more of them than wanted, refined at every pixel,
-    where all candidates are in memory at once.
+    where all candidates are in memory at once; photos of more than two megapixels, which the pipeline reduces, keep the
+    coarse ones.
     """
     count = min(settings.count, laplacian.shape[0] // 4)
     if settings.solver == "exact":
@@ -74,7 +77,7 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
         )
     prolongation = coarse_space(image, settings.coarse_unknowns)
     count = min(count, prolongation.shape[1] // 2)
-    if settings.smoothing_steps:
+    if settings.smoothing_steps and laplacian.shape[0] <= _LARGEST_REFINED:
         basis = _refined(laplacian, image.shape[1], prolongation, count, settings)
         if basis is not None:
             return basis

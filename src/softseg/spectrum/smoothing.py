@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import torch
 from scipy.linalg import eigh_tridiagonal
 
+from softseg.checks import for_kernel
 from softseg.graph.products import to_torch
 from softseg.graph.stencil import COLUMNS, Stencil, zero_block
 
@@ -112,8 +113,8 @@ def prolonged(prolongation: sp.csr_array, block: np.ndarray, margin: int) -> np.
     from softseg.graph.stencil_kernel import rows_kernel
 
     vectors = zero_block(prolongation.shape[0] + 2 * margin)
-    starts, columns = (part.astype(np.int32, copy=False) for part in (prolongation.indptr, prolongation.indices))
-    entries = prolongation.data.astype(np.float32, copy=False)
+    starts, columns = (for_kernel(part, np.int32) for part in (prolongation.indptr, prolongation.indices))
+    entries = for_kernel(prolongation.data, np.float32)
     rows_kernel()(starts, columns, entries, block, vectors[margin : margin + prolongation.shape[0]])
     return vectors
 

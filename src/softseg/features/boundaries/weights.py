@@ -9,7 +9,10 @@ from typing import cast
 import numpy as np
 import torch
 
+from softseg.checks import check_image
+from softseg.devices import resolve_device, to_tensor
 from softseg.errors import ModelError
+from softseg.features import store
 from softseg.features.boundaries.network import BoundaryNetwork
 
 DIGEST = "1e152209e0ae229ead82baa502fe5219ccb1bc1b08eb3c2430c71f95345488a3"  # SHA-256
@@ -27,7 +30,7 @@ def boundary_map(image: np.ndarray, device: str = "cpu", path: Path | None = Non
     Parameters
     ----------
     image : (h, w, 3) float array in [0, 1], of any size.
-    device : "cpu" or "cuda".
+    device : "auto", "cpu" or "cuda".
     path : of other weights, as `softseg train --recipe boundaries` writes them; None: those of this package.
 
     Returns
@@ -38,6 +41,7 @@ def boundary_map(image: np.ndarray, device: str = "cpu", path: Path | None = Non
     Raises
     ------
     ModelError : the weights are missing or damaged.
+    ImageError, DeviceError : the image is none; the device is not there.
 
     Examples
     --------
@@ -45,14 +49,15 @@ def boundary_map(image: np.ndarray, device: str = "cpu", path: Path | None = Non
     >>> boundary_map(photo).shape
     (89, 121)
     """
-    network = load_network(path or weights_path(), device)
-    shares = network.extract(torch.from_numpy(np.ascontiguousarray(image)).to(device))
+    where, file = resolve_device(device), path or weights_path()
+    network = load_network(file, store.sha256_of(file) if file.is_file() else "", str(where))
+    shares = network.extract(to_tensor(check_image(image), where))
     return np.asarray(shares.float().cpu().numpy())
 
 
 @lru_cache(maxsize=2)
-def load_network(path: Path, device: str = "cpu") -> BoundaryNetwork:
-    """The network with the weights of `path`, in float32, ready for inference.
+def load_network(path: Path, digest: str, device: str = "cpu") -> BoundaryNetwork:
+    """The network with the weights of `path`, whose SHA-256 is `digest`, in float32, ready for inference.
 
     Raises
     ------
@@ -61,6 +66,8 @@ def load_network(path: Path, device: str = "cpu") -> BoundaryNetwork:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if path == weights_path() and digest != DIGEST:
+        raise ModelError(f"the network weights in {path} are damaged: SHA-256 {digest}, not {DIGEST}; {_repair(path)}")
     try:
         state = {name: value.float() for name, value in load_file(path).items()}
     except (OSError, SafetensorError) as error:
