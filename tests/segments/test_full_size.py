@@ -125,7 +125,7 @@ def test_the_exact_route_reduces_nothing() -> None:
     assert Settings.for_solver("exact").working_pixels is None
     assert Settings.for_solver("fast").working_pixels == 1_000_000
     for wrong in (100, 1e6, float("nan")):
-        with pytest.raises(InputError, match="working_pixels is .*choose a whole number from 256, or None"):
+        with pytest.raises(InputError, match=r"working_pixels is .*choose a whole number from 256, or None"):
             Settings(working_pixels=wrong)  # type: ignore[arg-type]
 
 
