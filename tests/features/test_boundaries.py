@@ -107,7 +107,7 @@ def test_missing_and_damaged_weights_are_refused(tmp_path: Path, content: bytes 
 
 
 def color_gradient(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Length of the colour gradient, smoothed as suits it best of 1, 2 and 4 pixels, at the cells of the map."""
+    """Length of the colour gradient, smoothed by 2 pixels (best of 1, 2 and 4), at the cells of the map."""
     sides = [np.linspace(0, n - 1, m).round().astype(int) for n, m in zip(image.shape, shape, strict=False)]
     smooth = gaussian_filter(image, (2, 2, 0))
     return np.sqrt(sum((part**2).sum(axis=2) for part in np.gradient(smooth, axis=(0, 1))))[np.ix_(*sides)]

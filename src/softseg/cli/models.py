@@ -35,7 +35,7 @@ def _list_by_default(context: typer.Context) -> None:
 
 
 @models.command("list")
-def list_models(debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks of failures.")] = False) -> None:
+def list_models(debug: Debug = False) -> None:
     """Print every model: its name, what it is, its terms, its size, and where it is or how to get it.
 
     Models of features first, then the networks that `softseg compare` compares with.

@@ -43,8 +43,9 @@ def merge_tree(
 
     c_ab and g_ab the mean differences of colours and of features across the common border: what no visible border
     parts, such as the two ends of a sky, is merged early, and small things of their own meaning are kept. With a map of
-    boundaries it is also times ``((b_ab + 0.05) / 1.05)^3``, b_ab the mean share of people who would draw that border,
-    1 where a and b do not touch, and at least ``|f_a - f_b| / 0.5``.
+    boundaries it is also times ``((b_ab + 0.05) / 1.05)^3``, b_ab the share of people who would draw that border, the
+    mean along it of the largest in the 3 x 3 cells around; 1 where a and b do not touch, and at least
+    ``min(|f_a - f_b| / 0.5, 1)``.
 
     Parameters
     ----------
