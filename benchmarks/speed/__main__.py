@@ -11,17 +11,18 @@ themselves.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from benchmarks.machine import machine
+import typer
+
 from benchmarks.speed.roofline import draw_roofline
 from benchmarks.speed.side_by_side import compare, rounded
 from benchmarks.speed.tables import fill, read_files
-from softseg.cli.bench import as_text as summary
+from softseg.cli.bench import as_text, largest_of, line_of, rows_of, size_of
+from softseg.cli.reports import write_report
 from softseg.errors import SoftsegError
 from softseg.evaluation.speed import ROWS, measure_speed
 from softseg.files import write_atomically
@@ -29,6 +30,8 @@ from softseg.files import write_atomically
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parents[1] / "docs" / "performance.md"
 PICTURE = HERE.parents[1] / "docs" / "images" / "roofline.png"
+
+T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not options.tables:
             failed = _measure(options)
-            _write("side_by_side", rounded(compare(options.photo, options.beside, min(options.runs, 3))))
+            beside = compare(options.photo, options.beside, min(options.runs, 3))
+            write_report(HERE / "side_by_side.json", None, rounded(beside))
     except SoftsegError as error:
         print(error, file=sys.stderr)
         failed = True
@@ -48,23 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(options: argparse.Namespace) -> bool:
     """Whether a row failed."""
-    rows = list(ROWS) if options.rows == "all" else options.rows.split(",")
-    found = measure_speed(
-        options.photo, rows, size=options.size, runs=options.runs, largest=options.largest, tell=_tell
-    )
-    print(summary(found))
-    _write("speed", rounded(found))
+    chosen = {name: getattr(options, name) for name in ("rows", "size", "runs", "largest")}
+    found = measure_speed(options.photo, **chosen, tell=_tell)
+    print(as_text(found))
+    write_report(HERE / "speed.json", None, rounded(found))
     return any("failure" in row for row in found["rows"])
 
 
 def _tell(row: dict[str, Any]) -> None:
-    said = row.get("failure") or f"{row['seconds']['median']:.2f} s"
-    print(f"{row['row']} {row['size']} {row['device']}: {said}", file=sys.stderr, flush=True)
-
-
-def _write(name: str, found: dict[str, Any]) -> None:
-    text = json.dumps({"machine": machine(), **found}, indent=1, allow_nan=False) + "\n"
-    write_atomically(HERE / f"{name}.json", lambda file: file.write(text.encode()))
+    reason = f": {row['failure']}" if "failure" in row else ""
+    print(line_of(row) + reason, file=sys.stderr, flush=True)
 
 
 def _publish() -> None:
@@ -84,18 +81,38 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m benchmarks.speed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("photo", type=Path, nargs="?", help="default: a composite")
-    parser.add_argument("--rows", default=",".join(name for name, row in ROWS.items() if row.usual), help="or all")
-    parser.add_argument("--size", type=_size, default=(640, 480), metavar="WxH")
-    parser.add_argument("--beside", type=_size, default=(320, 240), metavar="WxH", help="size of the side by side")
+    parser.add_argument(
+        "--rows",
+        type=_checked(rows_of),
+        default=",".join(name for name, row in ROWS.items() if row.usual),
+        help="or all",
+    )
+    parser.add_argument("--size", type=_checked(size_of), default=(640, 480), metavar="WxH")
+    parser.add_argument(
+        "--beside", type=_checked(size_of), default=(320, 240), metavar="WxH", help="size of the side by side"
+    )
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--largest", type=float, default=1.3, metavar="MPX", help="growth up to so many megapixels")
+    parser.add_argument(
+        "--largest",
+        type=_checked(lambda text: largest_of(float(text))),
+        default=1.3,
+        metavar="MPX",
+        help="growth up to so many megapixels",
+    )
     parser.add_argument("--tables", action="store_true", help="only make picture and tables from the files there are")
     return parser.parse_args(arguments)
 
 
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    return int(width), int(height)
+def _checked(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """What `softseg bench speed` refuses, refused as argparse does."""
+
+    def checked(text: str) -> T:
+        try:
+            return parse(text)
+        except (typer.BadParameter, ValueError) as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return checked
 
 
 if __name__ == "__main__":

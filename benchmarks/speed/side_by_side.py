@@ -24,6 +24,7 @@ from benchmarks.machine import machine
 from benchmarks.speed import straightforward
 from softseg.evaluation.speed.inputs import SYNTHETIC, sized_photo
 from softseg.features import extract, project
+from softseg.files import write_atomically
 from softseg.graph import color_affinity, semantic_affinity, superpixels
 from softseg.pipeline import Decomposition, decompose
 from softseg.segments import initial_clusters
@@ -142,7 +143,8 @@ def main() -> None:
     width, height = (int(side) for side in arguments.size.split("x"))
     found = rounded(compare(arguments.photo, (width, height), arguments.runs))
     print(json.dumps(found, indent=2))
-    arguments.output.write_text(json.dumps({"machine": machine()} | found, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps({"machine": machine()} | found, indent=2) + "\n"
+    write_atomically(arguments.output, lambda file: file.write(text.encode()))
 
 
 if __name__ == "__main__":

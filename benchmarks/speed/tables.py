@@ -44,8 +44,8 @@ def _targets(found: Mapping[str, Any]) -> str:
                 row["device"],
                 f"{row['seconds']['median']:.2f}" if done else "failed",
                 _or_dash(row["target"]["seconds"], "{:.1f}"),
-                f"{row['peak_memory_bytes'] / 1e9:.2f} GB" if done else "-",
-                _or_dash(row["target"]["memory"] and row["target"]["memory"] / 1e9, "{:.1f} GB"),
+                _or_dash(_gigabytes(row["peak_memory_bytes"] if done else None), "{:.2f} GB"),
+                _or_dash(_gigabytes(row["target"]["memory"]), "{:.1f} GB"),
             ]
         )
     for step in found["growth"]:
@@ -118,6 +118,10 @@ def _side_by_side(found: Mapping[str, Any]) -> str:
 
 def _size(size: list[int]) -> str:
     return f"{size[0]} x {size[1]}"
+
+
+def _gigabytes(value: float | None) -> float | None:
+    return None if value is None else value / 1e9
 
 
 def _or_dash(value: float | None, form: str) -> str:

@@ -182,6 +182,22 @@ def test_one_command_measures_draws_and_fills(tmp_path: Path, monkeypatch: pytes
     assert beside["compared"] == 0.3333 and beside["machine"]["cores"] >= 1
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["--size", "640"], ["--size", "99999x99999"], ["--beside", "8x8"], ["--largest", "inf"], ["--rows", "fast"]],
+)
+def test_what_softseg_bench_refuses_is_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.main(arguments)
+    assert f"argument {arguments[0]}: " in capsys.readouterr().err
+
+
+def test_memory_that_is_not_known_is_a_dash() -> None:
+    found = measured()
+    found["rows"][0]["peak_memory_bytes"] = None
+    assert "| 2.50 | 3.0 | - | 1.5 GB |" in tables.table("targets", {"speed": found})
+
+
 def test_a_stage_is_drawn_below_the_limit_of_most_of_its_operations() -> None:
     assert roofline.stages(measured()) == {"affinities": (15.0, 3e10)}
     assert roofline._precision(measured(), "affinities", "cpu") == "float64"

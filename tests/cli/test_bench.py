@@ -32,13 +32,14 @@ STEP = {"device": "cpu", "sizes": [[640, 480], [1280, 960]], "ratio": 4.25, "tar
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the measurement was asked for; it answers at once."""
     calls: list[dict[str, Any]] = []
+    cold = ROW | {"row": "cold", "stages": {}, "peak_memory_bytes": None}
 
     def measure(photo: Path | None, rows: list[str], *, tell: Any, **options: Any) -> dict[str, Any]:
         calls.append({"photo": photo, "rows": rows, **options})
         if photo is not None and photo.name == "broken.jpg":
             raise SoftsegError("it is broken; choose another")
         broken = {"row": "file", "size": [640, 480], "device": "cpu", "failure": "out of luck"}
-        found = [ROW, *([broken] if "file" in rows else [])]
+        found = [ROW, *([cold] if "cold" in rows else []), *([broken] if "file" in rows else [])]
         for row in found if tell else []:
             tell(row)
         facts = {"photo": "a.jpg", "gpu": "none: no GPU", "limits": {"cpu": LIMITS}}
@@ -78,7 +79,12 @@ def test_a_row_that_fails_is_named_and_the_others_are_kept(
     run = softseg("bench", "speed", "-q", "-o", tmp_path / "bench.json")
     assert run.exit_code == 1
     assert run.stderr == "file: out of luck\n" and "decompose" in run.stdout
-    assert len(json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))["rows"]) == 2
+    assert len(json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))["rows"]) == 3
+
+
+def test_memory_that_is_not_known_is_a_dash(softseg: Callable[..., Any], asked: list[dict[str, Any]]) -> None:
+    lines = [line.split() for line in softseg("bench", "speed", "--rows", "cold").stdout.splitlines()]
+    assert ["cold", "640x480", "cpu", "2.50", "s", "3.00", "s", "-", "1.50", "GB"] in lines
 
 
 def test_a_broken_photo_is_one_sentence(softseg: Callable[..., Any], asked: list[dict[str, Any]]) -> None:
@@ -91,11 +97,25 @@ def test_an_earlier_file_is_kept(softseg: Callable[..., Any], asked: list[dict[s
     (tmp_path / "bench.json").write_text("mine")
     run = softseg("bench", "speed", "-o", tmp_path / "bench.json")
     assert run.exit_code == 1 and "--overwrite" in run.stderr and not asked
+    run = softseg("bench", "speed", "photo.jpg", "-o", tmp_path / "bench.json")
+    assert run.stderr.startswith(str(tmp_path / "bench.json"))  # the photo has nothing to do with it
     assert softseg("bench", "speed", "--rows", "decompose", "-o", tmp_path / "bench.json", "--overwrite").exit_code == 0
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--rows", "fast"], ["--rows", ","], ["--size", "640"], ["--size", "8x480"], ["--runs", "0"]]
+    "arguments",
+    [
+        ["--rows", "fast"],
+        ["--rows", ","],
+        ["--size", "640"],
+        ["--size", "8x480"],
+        ["--size", "99999x99999"],
+        ["--runs", "0"],
+        ["--largest", "inf"],
+        ["--largest", "nan"],
+        ["--largest", "101"],
+        ["--largest", "-1"],
+    ],
 )
 def test_wrong_usage(softseg: Callable[..., Any], asked: list[dict[str, Any]], arguments: list[str]) -> None:
     assert softseg("bench", "speed", *arguments).exit_code == 2

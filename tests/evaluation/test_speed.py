@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 from PIL import Image
 
 from softseg.errors import InputError, SoftsegError
-from softseg.evaluation.speed import ROWS, bench, child, measure_speed, rows
+from softseg.evaluation.speed import ROWS, bench, child, measure_speed, rows, work
 from softseg.evaluation.speed.inputs import sized_photo, write_photo
 from softseg.evaluation.speed.limits import measure_limits
 from softseg.evaluation.speed.work import Work, work_of
-from softseg.settings import Settings
+from softseg.graph.stencil import COLUMNS, SIDE
+from softseg.segments import relaxed
+from softseg.settings import ConstrainedSettings, Settings
 
 # Inputs
 
@@ -63,31 +66,50 @@ STATISTICS = {
     "candidates": 20,
     "soft_segments": 8,
     "conjugate_gradient_steps": 7,
+    "smoothing_steps": 12,
 }
 
 
 def test_counted_work_of_a_small_case() -> None:
-    settings = Settings.for_solver("fast")
+    settings = replace(Settings.for_solver("fast"), constrained=ConstrainedSettings(sample=500))
     parts = {work.part: work for work in work_of(1000, 25_000, 5, settings, STATISTICS)}
     gradients = parts["conjugate gradients"]
     assert gradients.flops == 7 * 5 * (2 * 25_000 + 20 * 1000)
-    assert gradients.bytes == 7 * (12 * 25_000 + 10 * 8 * 1000 * 5)
+    assert gradients.bytes == 7 * (13 * 4 * 1000 + 10 * 4 * 1000 * 5) and gradients.precision == "float32"
     assert parts["smoothing"].flops == 12 * (2 * 25_000 * 20 + 6 * 1000 * 20)
-    assert parts["smoothing"].bytes == 12 * (6 * 4 * 1000 * 20 + 8 * 25_000)
-    assert parts["Grams"].flops == 40 * 2 * 1000 * 55 * (40 + 8) / 2
+    assert parts["smoothing"].bytes == 6 * (3 * 4 * 1000 * 20 + 100 * 1000)
+    grams = parts["Grams"]
+    assert grams.flops == 40 * 2 * 500 * 55 * (40 + 8) / 2 and grams.precision == "float32"
+    assert grams.bytes == 40 * (4 * (500 * 10 + 500 * 24) + 8 * 24 * 55)
     assert parts["matting affinity, Laplacian"].bytes == 24 * 1000 + 36 * 25_000
 
 
-def test_what_the_stages_say_of_themselves_is_used() -> None:
-    said = STATISTICS | {"smoothing_steps": 3, "mean_fitted_segments": 20, "relaxed_precision": "float32"}
-    parts = {work.part: work for work in work_of(1000, 25_000, 5, Settings(), said)}
-    assert parts["smoothing"].flops == 3 * (2 * 25_000 * 20 + 6 * 1000 * 20)
-    assert parts["Grams"].flops == 40 * 2 * 1000 * 55 * 20
-    assert parts["conjugate gradients"].bytes == 7 * (8 * 25_000 + 10 * 4 * 1000 * 5)
-    assert parts["conjugate gradients"].precision == "float32"
+def test_counted_work_of_the_exact_route_is_in_double_precision() -> None:
+    parts = {part.part: part for part in work_of(1000, 25_000, 5, Settings.for_solver("exact"), STATISTICS)}
+    gradients, grams = parts["conjugate gradients"], parts["Grams"]
+    assert gradients.precision == grams.precision == "float64"
+    assert gradients.bytes == 7 * (12 * 25_000 + 10 * 8 * 1000 * 5)
+    assert grams.flops == 40 * 2 * 1000 * 55 * 24
+    assert grams.bytes == 40 * 8 * (1000 * 55 + 1000 * 24 + 24 * 55)
 
 
-@pytest.mark.parametrize("missing", sorted(STATISTICS))
+def test_a_sample_that_is_not_smaller_than_the_photo_is_fitted_in_double_precision() -> None:
+    parts = {part.part: part for part in work_of(1000, 25_000, 5, Settings.for_solver("fast"), STATISTICS)}
+    assert parts["Grams"].precision == "float64"
+
+
+@pytest.mark.parametrize(("steps", "candidates", "bytes_"), [(3, 20, 2 * 340e3), (12, 33, 6 * 596e3), (0, 33, 0)])
+def test_smoothing_takes_two_steps_in_a_pass_over_32_columns(steps: int, candidates: int, bytes_: float) -> None:
+    said = STATISTICS | {"smoothing_steps": steps, "candidates": candidates}
+    [smoothing] = [part for part in work_of(1000, 25_000, 5, Settings(), said) if part.part == "smoothing"]
+    assert smoothing.bytes == bytes_ and smoothing.flops == steps * (2 * 25_000 + 6 * 1000) * candidates
+
+
+def test_counted_sizes_are_those_of_the_stages() -> None:
+    assert work._SMOOTHED_AT_ONCE == COLUMNS and work._STENCIL == 4 * SIDE**2 and work._SINGLE == relaxed._SINGLE
+
+
+@pytest.mark.parametrize("missing", sorted(STATISTICS.keys() - {"smoothing_steps"}))
 def test_a_part_without_its_count_is_left_out(missing: str) -> None:
     found = work_of(1000, 25_000, 5, Settings(), {k: v for k, v in STATISTICS.items() if k != missing})
     whole = work_of(1000, 25_000, 5, Settings(), STATISTICS)
@@ -146,9 +168,25 @@ def test_a_cold_start_is_the_whole_command(files: dict[str, str], monkeypatch: p
     monkeypatch.setattr(rows.subprocess, "run", run)
     found = child.answer(task("cold", files, runs=2))
     assert found["runs"] == 2 and len(commands) == 3
+    assert found["peak_memory_bytes"] is None  # that of this process says nothing
     assert commands[0][:4] == [sys.executable, "-m", "softseg", "segment"]
     Done.returncode, Done.stderr = 1, "no such device\n"
     assert "no such device" in child.answer(task("cold", files))["failure"]
+
+
+def test_work_is_counted_at_the_size_at_which_a_photo_is_taken_apart(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Result(list[None]):
+        settings, statistics, features = Settings(), STATISTICS, np.zeros((12, 20, 3))
+
+        def report(self) -> dict[str, Any]:
+            return {"statistics": {}}
+
+    stages = {"affinities": 1.0}
+    monkeypatch.setitem(rows._WAYS, "large", lambda request: lambda: rows.Run(1.0, stages, Result(), 5000))  # type: ignore[arg-type]
+    [affinities] = child.answer(task("large", files))["work"]
+    assert affinities["bytes"] == 24 * 20 * 12 + 36 * 5000
 
 
 def test_what_cannot_be_used_is_said(files: dict[str, str]) -> None:
@@ -206,6 +244,22 @@ def test_growth_goes_as_far_as_is_asked(asked: list[dict[str, Any]]) -> None:
     assert bench.count_of_rows(["growth"], (640, 480), 20) == 4
 
 
+def test_growth_across_a_row_that_failed_is_not_told() -> None:
+    def row(width: int, device: str = "cpu") -> dict[str, Any]:
+        seconds = {"median": float(width)}
+        return {"row": "growth", "size": [width, width // 2], "device": device, "seconds": seconds}
+
+    failed = row(128) | {"failure": "no memory"}
+    assert bench._growth([row(64), failed, row(256)]) == []
+    found = bench._growth([row(64), row(128), row(64, "cuda"), row(128, "cuda")])
+    assert [(step["device"], step["ratio"]) for step in found] == [("cpu", 2.0), ("cuda", 2.0)]
+
+
+def test_the_load_is_that_before_the_rows(asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.os, "getloadavg", lambda: (float(len(asked)), 0, 0), raising=False)
+    assert measure_speed(None, ["decompose"], device="cpu")["load_before"] == 0 and asked
+
+
 def test_targets_are_for_their_size_only(asked: list[dict[str, Any]]) -> None:
     small = measure_speed(None, ["decompose", "large"], size=(64, 48), device="cpu")["rows"]
     assert small[0]["target"] == {"seconds": None, "memory": None}
@@ -222,7 +276,18 @@ def test_a_gpu_is_measured_where_there_is_one(asked: list[dict[str, Any]], monke
     assert found["rows"][1]["target"]["seconds"] is None  # those are for the processor
 
 
-@pytest.mark.parametrize(("wrong", "words"), [({"rows": ["fast"]}, "no row 'fast'"), ({"size": (640, 8)}, "32 x 32")])
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"rows": ["fast"]}, "no row 'fast'"),
+        ({"size": (640, 8)}, "32 x 32"),
+        ({"size": (99999, 99999)}, "at most 100 megapixels"),
+        ({"largest": float("inf")}, "up to inf megapixels"),
+        ({"largest": float("nan")}, "up to nan megapixels"),
+        ({"largest": 101}, "from 0 to 100"),
+        ({"largest": -1}, "from 0 to 100"),
+    ],
+)
 def test_impossible_requests_are_refused(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         measure_speed(None, **wrong)

@@ -50,7 +50,7 @@ def speed(
     size: Annotated[str, typer.Option(metavar="WxH", help="Of the photo; the targets are for 640x480.")] = "640x480",
     runs: Annotated[int, typer.Option(min=1, metavar="N", help="Of each row; the median counts.")] = 5,
     largest: Annotated[
-        float, typer.Option(min=0, metavar="MPX", help="Measure growth up to so many megapixels.")
+        float, typer.Option(metavar="MPX", help="Measure growth up to so many megapixels, at most 100.")
     ] = 1.3,
     device: Device = "auto",
     overwrite: ReplaceReport = False,
@@ -63,14 +63,16 @@ def speed(
     Exit code 0: all rows were measured, 1: some row failed, 2: wrong usage.
     """
     failures = Failures(debug)
-    chosen, shape = _rows(rows), _size(size)
-    with interruptible("nothing was written"), failures.caught(photo):
+    chosen, shape, largest = rows_of(rows), size_of(size), largest_of(largest)
+    with failures.caught():
         if output is not None:
             check_output(output, overwrite)
+    failures.exit()
+    with interruptible("nothing was written"), failures.caught(photo):
         from softseg.evaluation.speed import measure_speed
         from softseg.evaluation.speed.bench import count_of_rows
 
-        with following(count_of_rows(chosen, shape, largest), _line, quiet=quiet, noun="rows") as tell:
+        with following(count_of_rows(chosen, shape, largest), line_of, quiet=quiet, noun="rows") as tell:
             found = measure_speed(photo, chosen, size=shape, runs=runs, largest=largest, device=device, tell=tell)
         typer.echo(as_text(found))
         if output is not None:
@@ -81,7 +83,8 @@ def speed(
     failures.exit()
 
 
-def _rows(names: str) -> list[str]:
+def rows_of(names: str) -> list[str]:
+    """Names separated by commas, or all; typer.BadParameter for one that does not exist."""
     from softseg.evaluation.speed.targets import ROWS
 
     chosen = list(ROWS) if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
@@ -93,14 +96,30 @@ def _rows(names: str) -> list[str]:
     return chosen
 
 
-def _size(text: str) -> tuple[int, int]:
+def size_of(text: str) -> tuple[int, int]:
+    """Width and height of WxH; typer.BadParameter for what is too small or too large to be measured."""
+    from softseg.evaluation.speed.targets import MOST_MEGAPIXELS
+
     found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
     if not found or min(int(found[1]), int(found[2])) < 32:
         raise typer.BadParameter(f"{text!r} is not WIDTHxHEIGHT of at least 32x32 pixels", param_hint="--size")
-    return int(found[1]), int(found[2])
+    size = int(found[1]), int(found[2])
+    if size[0] * size[1] > MOST_MEGAPIXELS * 1e6:
+        raise typer.BadParameter(f"{text!r} has more than {MOST_MEGAPIXELS} megapixels", param_hint="--size")
+    return size
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def largest_of(megapixels: float) -> float:
+    """The same number; typer.BadParameter where growth would not end."""
+    from softseg.evaluation.speed.targets import MOST_MEGAPIXELS
+
+    if not 0 <= megapixels <= MOST_MEGAPIXELS:  # nor is nan
+        raise typer.BadParameter(f"{megapixels} is not from 0 to {MOST_MEGAPIXELS} megapixels", param_hint="--largest")
+    return megapixels
+
+
+def line_of(row: Mapping[str, Any]) -> str:
+    """A row and its seconds, for someone who waits."""
     what = f"{row['row']} {row['size'][0]}x{row['size'][1]} {row['device']}"
     return f"{what}: {'failed' if 'failure' in row else _seconds(row['seconds']['median'])}"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from softseg.errors import InputError, SoftsegError
 from softseg.evaluation.speed.inputs import SYNTHETIC
-from softseg.evaluation.speed.targets import GROWTH, LARGE, ROWS, SIZE
+from softseg.evaluation.speed.targets import GROWTH, LARGE, MOST_MEGAPIXELS, ROWS, SIZE
 from softseg.evaluation.speed.work import Work
 
 _CHILD = "softseg.evaluation.speed.child"
@@ -51,10 +51,11 @@ def measure_speed(
 
     Raises
     ------
-    InputError : there is no such row, or the size or a number is out of range.
+    InputError : there is no such row, or the size or a number is out of range; no photo has more than 100 megapixels.
     SoftsegError : the photo cannot be read, or the device is not there.
     """
-    chosen = _chosen(rows, size, runs)
+    chosen = _chosen(rows, size, runs, largest)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     with tempfile.TemporaryDirectory(prefix="softseg-bench-") as name:
         folder = Path(name)
         devices, gpu = _devices(device, folder)
@@ -76,7 +77,7 @@ def measure_speed(
                     tell(measured[-1])
     return {
         "photo": SYNTHETIC if photo is None else Path(photo).name,
-        "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "load_before": load,
         "gpu": gpu,
         "limits": {
             where: {k: v for k, v in limit.items() if not k.startswith("peak")} for where, limit in limits.items()
@@ -88,16 +89,20 @@ def measure_speed(
 
 def count_of_rows(rows: Sequence[str] | None, size: tuple[int, int], largest: float) -> int:
     """How many times `tell` will be called for one device."""
-    return sum(len(list(_sizes(row, size, largest))) for row in _chosen(rows, size, 1))
+    return sum(len(list(_sizes(row, size, largest))) for row in _chosen(rows, size, 1, largest))
 
 
-def _chosen(rows: Sequence[str] | None, size: tuple[int, int], runs: int) -> list[str]:
+def _chosen(rows: Sequence[str] | None, size: tuple[int, int], runs: int, largest: float) -> list[str]:
     chosen = [name for name, row in ROWS.items() if row.usual] if rows is None else list(dict.fromkeys(rows))
     for name in chosen:
         if name not in ROWS:
             raise InputError(f"there is no row {name!r}; choose from: {', '.join(ROWS)}")
     if min(size) < 32 or runs < 1:
         raise InputError(f"the size is {size[0]} x {size[1]} and runs {runs}; choose at least 32 x 32 and 1")
+    if size[0] * size[1] > MOST_MEGAPIXELS * 1e6:
+        raise InputError(f"the size is {size[0]} x {size[1]}; choose at most {MOST_MEGAPIXELS} megapixels")
+    if not 0 <= largest <= MOST_MEGAPIXELS:  # nor is nan
+        raise InputError(f"growth is asked for up to {largest} megapixels; choose a number from 0 to {MOST_MEGAPIXELS}")
     return chosen
 
 
@@ -171,8 +176,13 @@ def _beside_limits(row: dict[str, Any], limits: Mapping[str, float]) -> dict[str
 
 
 def _growth(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of neighbours of one device, one with exactly twice the sides of the other: between them no row has failed."""
     rows = [row for row in measured if row["row"] == "growth" and "failure" not in row]
-    pairs = [(a, b) for a, b in pairwise(rows) if a["device"] == b["device"]]
+    pairs = [
+        (a, b)
+        for a, b in pairwise(rows)
+        if a["device"] == b["device"] and list(b["size"]) == [2 * side for side in a["size"]]
+    ]
     return [
         {
             "device": small["device"],

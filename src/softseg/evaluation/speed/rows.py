@@ -61,8 +61,10 @@ def measure_row(request: Request) -> dict[str, Any]:
         "seconds": {"median": median(run.seconds for run in runs), "best": min(run.seconds for run in runs)},
         "stages": stages,
     }
+    if request.row == "cold":
+        row["peak_memory_bytes"] = None  # this process only waits for the one that is measured
     if last.result is not None:
-        width, height = request.size
+        height, width = last.result.features.shape[:2]  # at which a large photo is taken apart
         settings, statistics = last.result.settings, last.result.statistics
         counted = work_of(width * height, last.entries, len(last.result), settings, statistics)
         row["work"] = [vars(work) for work in counted if work.stage in stages]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 SIZE = (640, 480)  # width and height
 LARGE = (4000, 3000)
 LAYERS = 5
+MOST_MEGAPIXELS = 100  # here: of a photo; what is larger fills the memory of most machines before it is measured
 
 
 class Row(NamedTuple):

@@ -15,8 +15,10 @@ from typing import Any
 from softseg.settings import Settings
 
 _ENTRY = 12  # bytes of a float64 and its column
-_SHORT_ENTRY = 8  # of a float32 and its column
-_SMOOTHED_AT_ONCE = 48  # columns, for each of which the matrix is read once: spectrum/refinement.py
+_STENCIL = 25 * 4  # bytes of a pixel's row of the Laplacian, float32 without columns: graph/stencil.py
+_SMOOTHED_AT_ONCE = 32  # columns of a block, for each of which the matrix is read once: COLUMNS of graph/stencil.py
+_DIAGONALS = 13 * 4  # bytes of a pixel: the main diagonal and twelve beside it, float32: graph/diagonals.py
+_SINGLE = 1e-5  # tolerance from which the relaxed sparsification is in single precision: segments/relaxed.py
 _WINDOW_FLOPS = 9 * 3 * 3 + 6 * 9 * 2 + 9 * 12 + 45 * 7  # mean and centring, covariance, solutions, 45 products of 3
 _HAT_ENTRIES = 16  # of a pixel in the coarse space: four hats of four functions
 
@@ -44,9 +46,10 @@ def work_of(
 
     Parameters
     ----------
-    pixels : N.
+    pixels : N, of the size at which the photo is taken apart.
     entries : stored in the Laplacian.
     layers : K of the relaxed sparsification.
+    settings : of the result; they decide on sizes, and on the precision of both sparsifications.
     statistics : of the result (`SoftSegments.statistics`); parts that need a count which is not there are left out.
 
     Examples
@@ -57,7 +60,7 @@ def work_of(
     found = [_affinities(pixels, entries)]
     found += _eigenvectors(pixels, entries, settings, statistics)
     found += _constrained(pixels, settings, statistics)
-    found += _relaxed(pixels, entries, layers, statistics)
+    found += _relaxed(pixels, entries, layers, settings, statistics)
     return tuple(found)
 
 
@@ -80,11 +83,12 @@ def _eigenvectors(pixels: int, entries: int, settings: Settings, statistics: Map
     steps = statistics.get("smoothing_steps", settings.spectrum.smoothing_steps)
     values = pixels * candidates
     blocks = -(-candidates // _SMOOTHED_AT_ONCE)
-    read_and_written = 6 * 4 * values + blocks * _SHORT_ENTRY * entries
+    # Two steps in one pass over a block: it reads the stencil, the vectors and those before, and writes the latter.
+    read_and_written = 3 * 4 * values + blocks * _STENCIL * pixels
     flops = 2 * entries * candidates + 6 * values
-    yield Work("eigenvectors", "smoothing", "float32", steps * read_and_written, steps * flops)
+    yield Work("eigenvectors", "smoothing", "float32", -(-steps // 2) * read_and_written, steps * flops)
     grams = 2 * 2 * values * candidates + 2 * values * wanted + 2 * entries * candidates
-    passes = 6 * 4 * values + 4 * pixels * wanted + blocks * _SHORT_ENTRY * entries
+    passes = 6 * 4 * values + 4 * pixels * wanted + blocks * _STENCIL * pixels
     yield Work("eigenvectors", "Rayleigh-Ritz", "float32", passes, grams)
 
 
@@ -93,25 +97,29 @@ def _constrained(pixels: int, settings: Settings, statistics: Mapping[str, Any])
     if n is None or segments is None:
         return
     # Layers are dropped on the way: their number falls from the clusters to what is left.
-    fitted = statistics.get("mean_fitted_segments", (settings.constrained.clusters + segments) / 2)
+    fitted = (settings.constrained.clusters + segments) / 2
     rounds, sample = settings.constrained.iterations, min(pixels, settings.constrained.sample or pixels)
     pairs = n * (n + 1) // 2
-    precision = str(statistics.get("constrained_precision", "float64"))
-    size = 4 if precision == "float32" else 8
-    grams = rounds * size * (sample * pairs + sample * fitted + fitted * pairs)
+    # On a sample they are made in single precision, from products of columns that stay in the cache; else in double
+    # precision, from products that are kept (segments/weighted_grams.py).
+    precision, size, columns = ("float32", 4, n) if sample < pixels else ("float64", 8, pairs)
+    grams = rounds * (size * (sample * columns + sample * fitted) + 8 * fitted * pairs)
     yield Work("constrained sparsification", "Grams", precision, grams, rounds * 2 * sample * pairs * fitted)
     yield Work("constrained sparsification", "inverses", "float64", rounds * fitted * 24 * n**2, rounds * fitted * n**3)
     expanded = 4 * pixels * n + 8 * pixels * segments
     yield Work("constrained sparsification", "soft segments", "float32", expanded, 2 * pixels * n * segments)
 
 
-def _relaxed(pixels: int, entries: int, layers: int, statistics: Mapping[str, Any]) -> Iterator[Work]:
+def _relaxed(
+    pixels: int, entries: int, layers: int, settings: Settings, statistics: Mapping[str, Any]
+) -> Iterator[Work]:
     steps = statistics.get("conjugate_gradient_steps")
     if steps is None:
         return
-    precision = str(statistics.get("relaxed_precision", "float64"))
-    size = 4 if precision == "float32" else 8
+    single = settings.relaxed.tolerance >= _SINGLE
+    precision, size = ("float32", 4) if single else ("float64", 8)
+    matrix = _DIAGONALS * pixels if single else _ENTRY * entries
     # A step reads L, and x, r, p, the product, the weights; it writes x, r, p and the product: 10 passes over (N, K).
-    passes = (size + 4) * entries + 10 * size * pixels * layers
+    passes = matrix + 10 * size * pixels * layers
     flops = (2 * entries + 20 * pixels) * layers
     yield Work("relaxed sparsification", "conjugate gradients", precision, steps * passes, steps * flops)
