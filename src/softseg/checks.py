@@ -16,26 +16,25 @@ ROUNDING = 1e-6
 def check_image(image: Any, *, minimum_side: int = 1, shape: tuple[int, int] | None = None) -> np.ndarray:
     """The image as float64, if it is one: (h, w, 3) floats, finite, in [0, 1].
 
-        Parameters
-        ----------
-        image : (h, w, 3) float array in [0, 1], sRGB as stored.
-        minimum_side : smallest height and width, in pixels.
-        shape : (h, w) that the image must have; None: any.
+    Parameters
+    ----------
+    image : (h, w, 3) float array in [0, 1], sRGB as stored.
+    minimum_side : smallest height and width, in pixels.
+    shape : (h, w) that the image must have; None: any.
 
-        Returns
-        -------
-        (h, w, 3) float64 array in [0, 1]; the argument itself where nothing had to change.
+    Returns
+    -------
+    (h, w, 3) float64 array in [0, 1]; the argument itself where nothing had to change.
 
-        Raises
-        ------
-        ImageError : any of the above does not hold.
+    Raises
+    ------
+    ImageError : any of the above does not hold.
 
-        Examples
-        --------
-        >>> import numpy as np
-    from numpy.typing import DTypeLike
-        >>> check_image(np.zeros((4, 5, 3), dtype=np.float32)).dtype
-        dtype('float64')
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_image(np.zeros((4, 5, 3), dtype=np.float32)).dtype
+    dtype('float64')
     """
     array = np.asarray(image)
     if array.ndim != 3 or array.shape[2] != 3:
@@ -106,22 +105,21 @@ def check_labels(labels: Any) -> np.ndarray:
 def check_map(values: Any, shape: tuple[int, int], name: str) -> np.ndarray:
     """Per-pixel values as (h, w, D) float64, if they are finite and of the image's size; (h, w) gains a last axis.
 
-        Parameters
-        ----------
-        values : (h, w, D) or (h, w) numbers.
-        shape : (h, w) of the image they belong to.
-        name : what the values are, for the error message, for example "features".
+    Parameters
+    ----------
+    values : (h, w, D) or (h, w) numbers.
+    shape : (h, w) of the image they belong to.
+    name : what the values are, for the error message, for example "features".
 
-        Raises
-        ------
-        InputError : another size, not numbers, NaN or infinite.
+    Raises
+    ------
+    InputError : another size, not numbers, NaN or infinite.
 
-        Examples
-        --------
-        >>> import numpy as np
-    from numpy.typing import DTypeLike
-        >>> check_map(np.zeros((4, 5)), (4, 5), "features").shape
-        (4, 5, 1)
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_map(np.zeros((4, 5)), (4, 5), "features").shape
+    (4, 5, 1)
     """
     array = np.asarray(values)
     if array.dtype.kind not in "fiu":

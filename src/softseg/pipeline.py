@@ -198,6 +198,8 @@ class Decomposition:
             "mean_change_by_projection": float(change.mean()),
             "largest_change_by_projection": float(change.max()),
         }
+        if grouping == "agglomerative" and self.settings.grouping.boundary_exponent:
+            statistics["boundary_weights"] = BOUNDARIES_DIGEST
         if self.pixels.shape != self.photo.pixels.shape:
             with stage("full size"):
                 lifted = at_full_size(alphas, self.photo.pixels, self.settings.relaxed, self.settings.graph.epsilon)
@@ -215,15 +217,10 @@ class Decomposition:
             grouping=grouping,
             timings=self.timings | stage.timings,
             statistics=self.statistics | statistics,
-            model=self.model | self._boundary_model(grouping),
+            model=self.model,
             notes=self.photo.notes,
             name=self.photo.name,
         )
-
-    def _boundary_model(self, grouping: Grouping) -> dict[str, str]:
-        """The digest of the second network, where it had a say."""
-        said = grouping == "agglomerative" and self.settings.grouping.boundary_exponent
-        return {"boundaries_digest": BOUNDARIES_DIGEST} if said else {}
 
     def grouped(self, count: int, grouping: Grouping = "agglomerative") -> np.ndarray:
         """(count, N) sums of soft segments that mean the same: the layers before they are sharpened."""

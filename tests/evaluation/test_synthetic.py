@@ -108,17 +108,20 @@ def test_the_score_by_hand() -> None:
         score_layers(truth, truth[:2])
 
 
-def our_score(made: Composite, features: np.ndarray | None = None) -> LayerScore:
-    [found] = evaluate_synthetic(
-        [made if features is None else replace(made, features=features)], ["softseg"], device="cpu", settings=QUICK
-    )
-    return LayerScore(**found["methods"]["softseg"])
+def our_score(made: Composite, features: np.ndarray | None = None, seeds: int = 1) -> LayerScore:
+    """Medians over the seeds: on the exact route too, one alone differs from the next by up to a half."""
+    made = made if features is None else replace(made, features=features)
+    rows = []
+    for seed in range(seeds):
+        [found] = evaluate_synthetic([made], ["softseg"], device="cpu", settings=replace(QUICK, seed=seed))
+        rows.append(found["methods"]["softseg"])
+    return LayerScore(**{name: float(np.median([row[name] for row in rows])) for name in rows[0]})
 
 
 @pytest.mark.parametrize("name", BOUNDS)
 def test_our_layers_are_as_good_as_they_were(name: str, composites: dict[str, Composite]) -> None:
     matched, union = BOUNDS[name]
-    score = our_score(composites[name])
+    score = our_score(composites[name], seeds=3)
     assert score.matched <= matched
     assert score.union <= union
     assert score.matched > matched / 2  # much better: measure again, or the bound no longer guards anything

@@ -145,7 +145,7 @@ def test_other_features_and_groupings(features: str) -> None:
     method = "kmeans" if features == "kmeans" else "agglomerative"
     result = segment(image, 2, features=given, settings=settings, grouping=method)  # type: ignore[arg-type]
     assert result.alphas.shape == (2, 64, 64)
-    assert ("boundaries_digest" in result.model) == (method == "agglomerative")
+    assert ("boundary_weights" in result.statistics) == (method == "agglomerative")
 
 
 @pytest.mark.parametrize("working_pixels", [None, 24 * 24])
