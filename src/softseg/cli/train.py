@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from softseg.training.recipes import Recipe
     from softseg.training.train import State
 
-KINDS = "bsds, bsds-even, bsds-odd, msrc-train, msrc-val, folder, coco-stuff, coco-panoptic"
+KINDS = "bsds, msrc-train, msrc-val, bsds-even, bsds-odd, folder, coco-stuff, coco-panoptic"
 
 
 def train(

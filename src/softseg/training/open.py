@@ -12,10 +12,10 @@ from softseg.training.datasets import Bsds, Folder, LabelledPhotos, half, split
 
 KINDS: Mapping[str, Callable[[Path], LabelledPhotos]] = {
     "bsds": Bsds,
-    "bsds-even": lambda path: half(Bsds(path), odd=False),
-    "bsds-odd": lambda path: half(Bsds(path), odd=True),
     "msrc-train": lambda path: split(Folder(path), validation=False),
     "msrc-val": lambda path: split(Folder(path), validation=True),
+    "bsds-even": lambda path: half(Bsds(path), odd=False),
+    "bsds-odd": lambda path: half(Bsds(path), odd=True),
     "folder": Folder,
     "coco-stuff": lambda path: CocoStuff(*_split_of(path)),
     "coco-panoptic": lambda path: CocoPanoptic(*_split_of(path)),
