@@ -147,7 +147,7 @@ class Settings:
         """
         settings = cls(seed=seed, device=device, spectrum=SpectrumSettings(solver=solver))
         if solver == "fast":
-            # measured: docs/method.md, Fast against exact; the tolerance moves the layers by 0.0001
+            # measured: docs/method.md, Fast against exact; the tolerance moves the layers by 0.0002 to 0.0004
             return replace(
                 settings,
                 constrained=ConstrainedSettings(sample=5_000),

@@ -23,7 +23,8 @@ class SoftSegments:
 
     alphas : (K, h, w) float32 in [0, 1]; they sum to one at every pixel.
     image : (h, w, 3) float64 in [0, 1], the photograph in sRGB.
-    features : (h, w, 3) in [0, 1], the semantic features that the graph was built from.
+    features : (y, x, 3) in [0, 1], the semantic features that the graph was built from; y = h and x = w unless the
+        photograph has more than `settings.working_pixels`.
     settings : every number the method used.
     grouping : how soft segments were joined into layers, "agglomerative" or "kmeans".
     timings : seconds per stage, in order.

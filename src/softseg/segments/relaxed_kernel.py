@@ -17,7 +17,7 @@ from softseg.compiled import kernel, part
 from softseg.graph.diagonals import Diagonals
 from softseg.graph.diagonals_kernel import add_product
 
-BLOCK = 1024  # pixels; measured: from 512 to 2048 within 10 %
+BLOCK = 1024  # pixels; measured: 2048 is as fast, 512 up to a fifth slower
 _TINY = np.float32(1e-12)
 _ONE = np.float32(1)
 _ROOT_TWO = np.float32(2**0.5)
