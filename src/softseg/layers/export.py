@@ -7,8 +7,10 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -19,6 +21,10 @@ from softseg.files import output_errors, temporary_beside
 
 if TYPE_CHECKING:
     from softseg.layers.soft_segments import SoftSegments
+
+# Of 9. Measured on examples/astronaut.jpg: half the time of the usual 6, and files larger by 1 and by 2 in a hundred.
+_LEVEL = 1  # of arrays: the digits of floats hardly repeat
+_PICTURE_LEVEL = 4
 
 _OURS = re.compile(r"overview\.png|layer-\d{2,}\.png|alphas\.npz|report\.json")
 
@@ -64,23 +70,37 @@ def check_target(folder: str | Path, *, overwrite: bool = False) -> None:
 
 def write_arrays(file: BinaryIO, **arrays: np.ndarray) -> None:
     """A compressed .npz file, as `np.savez_compressed` writes it; the same arrays always give the same bytes."""
-    with zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
         for name, array in arrays.items():
-            entry = zipfile.ZipInfo(f"{name}.npy")  # dated 1980-01-01, not now
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3  # not the system at hand
-            with archive.open(entry, "w", force_zip64=True) as stream:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:  # dated 1980-01-01, not now
                 np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+            archive.getinfo(f"{name}.npy").create_system = 3  # not the system at hand
 
 
 def _write_files(result: SoftSegments, folder: Path) -> None:
-    result.overview().save(folder / "overview.png")
-    for k in range(len(result)):
-        result.layer(k).save(folder / f"layer-{k:02d}.png")
-    with (folder / "alphas.npz").open("wb") as file:
-        write_arrays(file, alphas=result.alphas)
+    import torch  # knows how many threads there are to be; the compressors let go of Python's lock
+
+    tasks: list[Callable[[], object]] = [partial(_write_alphas, result, folder / "alphas.npz")]  # the longest first
+    tasks += [partial(_write_layer, result, k, folder / f"layer-{k:02d}.png") for k in range(len(result))]
+    tasks += [lambda: result.overview().save(folder / "overview.png")]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        try:
+            for written in [pool.submit(task) for task in tasks]:
+                written.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     text = json.dumps(result.report(), indent=2, allow_nan=False, ensure_ascii=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _write_alphas(result: SoftSegments, path: Path) -> None:
+    with path.open("wb") as file:
+        write_arrays(file, alphas=result.alphas)
+
+
+def _write_layer(result: SoftSegments, k: int, path: Path) -> None:
+    result.layer(k).save(path, compress_level=_PICTURE_LEVEL)
 
 
 @contextmanager
