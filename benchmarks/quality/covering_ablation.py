@@ -38,9 +38,11 @@ LAYERS = range(2, 21)
 GROUPINGS: Mapping[str, GroupingSettings | None] = {
     "as it is": GroupingSettings(),
     "by features alone": None,
-    "area exponent 1": GroupingSettings(area_exponent=1),
+    "area exponent 0.5": GroupingSettings(area_exponent=0.5),
     "area exponent 0": GroupingSettings(area_exponent=0),
-    "no border": GroupingSettings(least_contrast=1e6),  # every border counts the same
+    "nothing for joining": GroupingSettings(joining=0),
+    # every border counts the same: as one of mean contrast, about 0.2
+    "no border": GroupingSettings(least_contrast=1e6, apart=GroupingSettings().apart * 1e6 / 0.2),
     "reach 0.02": GroupingSettings(reach=0.02),
     "no map of boundaries": GroupingSettings(boundary_exponent=0),
 }

@@ -39,13 +39,15 @@ from softseg.settings import GroupingSettings
 from softseg.training.datasets import Bsds
 
 CANDIDATES: Mapping[str, Sequence[float]] = {
-    "area_exponent": (0.0, 0.1, 0.2, 0.3, 0.5, 1.0),
+    "area_exponent": (0.0, 0.05, 0.1, 0.15, 0.25, 0.5),
+    "apart": (0.0125, 0.018, 0.025, 0.035, 0.05),
+    "joining": (0.0, 0.25, 0.5, 1.0, 2.0),
     "reach": (0.02, 0.04, 0.06, 0.1),
-    "boundary_exponent": (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0),
+    "boundary_exponent": (0.0, 0.75, 1.5, 2.0, 2.5, 3.0),
     "least_share": (0.02, 0.05, 0.1, 0.2),
     "unlike": (0.3, 0.5, 0.7, 1e9),
 }
-THRESHOLDS = np.geomspace(1e-7, 1e-1, 200)
+THRESHOLDS = np.geomspace(1e-2, 1, 100)
 
 
 @dataclass(frozen=True)

@@ -65,16 +65,21 @@ class ConstrainedSettings:
 class GroupingSettings:
     """Which soft segments become one layer, and how many layers there are where nobody says. docs/quality.md."""
 
-    area_exponent: float = 0.2  # measured: with 1, large areas are split before small things are layers
+    # measured: of the cost of joining what differs; with 1, large areas are split before small things are layers
+    area_exponent: float = 0.1
+    apart: float = 0.025  # measured: the unlikeness of two segments that are as likely one thing as two
+    joining: float = (
+        0.5  # measured: worth of joining what is one thing, by its area; 0: no area is joined before others
+    )
     reach: float = 0.06  # measured: of the longer side; wide enough to see across blur and hair
     least_contrast: float = 0.01  # here: a border that cannot be seen does not make a merge free
     unseen_contrast: float = 0.1  # here: of colour, added where two segments do not touch
-    boundary_exponent: float = 3.0  # measured: of the share of people who would draw a border; 0: it does not count
+    boundary_exponent: float = 2.0  # measured: of the share of people who would draw a border; 0: it does not count
     # measured: of people, below which the map hardly tells borders apart
     least_share: float = 0.05
     # measured: distance of features from which on two segments are different things, whether a border is seen or not
     unlike: float = 0.5
-    automatic_cost: float = 2.7e-4  # measured: merges dearer than this are not made for "auto"
+    automatic_cost: float = 0.3  # measured: merges dearer than this are not made for "auto"
     automatic_most: int = 12  # here: layers, which a person can still look through
 
 

@@ -51,9 +51,11 @@ def merges(
                 feature = contrast(labels, features, a, b, reach, f)
                 seen = max(mean_share(labels, boundaries, a, b), min(f / settings.unlike, 1))
                 drawn = (seen + settings.least_share) / (1 + settings.least_share)
-                cost = (one.mean() * two.mean() / (one.mean() + two.mean())) ** settings.area_exponent * f**2
-                cost *= (color + settings.least_contrast) * (feature + settings.least_contrast)
-                best = min(best, (cost * drawn**settings.boundary_exponent, a, b))
+                contrasts = (color + settings.least_contrast) * (feature + settings.least_contrast)
+                unlikeness = f * np.sqrt(contrasts) * drawn**settings.boundary_exponent
+                p = unlikeness / (unlikeness + settings.apart)
+                w = one.mean() * two.mean() / (one.mean() + two.mean())
+                best = min(best, (p * w**settings.area_exponent - settings.joining * (1 - p) * w, a, b))
         order.append(best[1:])
         costs.append(best[0])
         labels[labels == best[2]] = best[1]

@@ -136,6 +136,22 @@ def test_a_round_too_rough_to_refine_is_solved_in_double_precision(
         assert torch.equal(ours, theirs)
 
 
+def test_weights_that_double_precision_cannot_sum_are_limited() -> None:
+    """One photo of BSDS500 ended with an error: heavy pixels drowned what only light ones tell."""
+    rng = np.random.default_rng(0)
+    heavy, light = rng.normal(size=(60, 5)), rng.normal(size=(60, 8))
+    heavy = np.hstack([heavy, heavy @ rng.normal(size=(5, 3))])  # the light pixels alone tell three directions
+    basis = torch.from_numpy(np.vstack([heavy, light]))
+    weights = torch.ones(120, 2, dtype=torch.float64)
+    weights[:60] = 1e17
+    values, ones = torch.full((8,), 1e-9, dtype=torch.float64), torch.ones(8, dtype=torch.float64)
+    grams = WeightedGrams(basis)(2 * weights)
+    assert bool(torch.linalg.cholesky_ex(grams).info.any())  # as it is, it cannot be solved
+    coefficients, alphas = _DirectRounds(basis, values, ones).solve(weights, weights)
+    torch.testing.assert_close(coefficients.sum(0), ones, rtol=0, atol=1e-4)
+    torch.testing.assert_close(alphas[:60], (basis @ ones)[:60, None].expand(60, 2) / 2, rtol=0, atol=1e-4)
+
+
 def test_dependent_eigenvectors_are_refused_with_advice() -> None:
     basis, values, _, one, zero = make_round(123, 7, 3)
     basis[:, 3] = 0

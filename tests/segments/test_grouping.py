@@ -13,6 +13,7 @@ from softseg.segments import group, segment_tree
 from softseg.segments.borders import Borders
 from softseg.segments.merging import MergeTree, merge_tree
 from softseg.settings import GroupingSettings, Settings
+from tests.reference import merging as reference
 
 SHAPE = (24, 40)
 
@@ -85,38 +86,28 @@ def test_merged_borders_are_those_of_merged_segments() -> None:
         np.testing.assert_allclose(merged, expected, atol=1e-9)
 
 
-def slow_tree(labels: np.ndarray, image: np.ndarray, features: np.ndarray) -> tuple[list[tuple[int, int]], list[float]]:
-    """The merges by the formula, everything computed anew from the pixels after each merge."""
-    labels = labels.copy()
-    merges, costs = [], []
-    while len(alive := np.unique(labels)) > 1:
-        borders = Borders.between(labels, 8, image, features, max(1, round(0.06 * max(SHAPE))))
-        best = (np.inf, -1, -1)
-        for i, a in enumerate(alive):
-            for b in alive[i + 1 :]:
-                one, two = labels == a, labels == b
-                weight = one.mean() * two.mean() / (one.mean() + two.mean())
-                distance = np.linalg.norm(features[one].mean(axis=0) - features[two].mean(axis=0))
-                color = np.linalg.norm(image[one].mean(axis=0) - image[two].mean(axis=0)) + 0.1
-                feature = distance
-                if borders.pairs[a, b] >= 10:
-                    color = borders.colors[a, b] / borders.pairs[a, b]
-                    feature = borders.features[a, b] / borders.pairs[a, b]
-                cost = weight**0.2 * distance**2 * (color + 0.01) * (feature + 0.01)
-                best = min(best, (cost, int(a), int(b)))
-        merges.append(best[1:])
-        costs.append(best[0])
-        labels[labels == best[2]] = best[1]
-    return merges, costs
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_the_tree_is_that_of_the_formula(seed: int) -> None:
     labels, image, features = random_regions(seed)
     tree = segment_tree(one_hot(labels), features, image)
-    merges, costs = slow_tree(labels, image, features)
+    merges, costs = reference.merges(labels, image, features, np.ones((2, 2)), GroupingSettings())
     assert tree.merges == merges
     np.testing.assert_allclose(tree.costs, costs, rtol=1e-6)
+
+
+def test_large_areas_that_may_be_one_thing_are_joined_first() -> None:
+    """The halves of a sky differ a little more than those of a kite, and are joined before them."""
+    y, x = np.mgrid[:60, :80]
+    labels = np.where(x < 40, 0, 1)
+    kite = (abs(y - 30) < 6) & (abs(x - 40) < 6)
+    labels[kite] = np.where(x < 40, 2, 3)[kite]
+    features = np.stack([0.2 + 0.03 * (x >= 40), 0.0 * x, 0.0 * x], axis=-1)
+    features[kite] = np.stack([0.8 + 0.02 * (x >= 40), 0.0 * x, 0.0 * x], axis=-1)[kite]
+    merged = {
+        joining: segment_tree(one_hot(labels), features, features, GroupingSettings(joining=joining)).merges[0]
+        for joining in (0.0, GroupingSettings().joining)
+    }
+    assert merged == {0.0: (2, 3), GroupingSettings().joining: (0, 1)}
 
 
 def sky_and_kite() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

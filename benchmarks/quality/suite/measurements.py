@@ -28,7 +28,8 @@ from softseg.training.datasets import Subset
 
 REGION_LAYERS = tuple(range(2, 41))
 REGION_CLUSTERS = (2, 3, 4, 5, 6, 8, 12)  # each takes longer than a number of layers
-BOUNDARY_LAYERS = (5, 8, 12)  # finished layers take long
+# finished layers take long; 40: all soft segments, whose precision clusters of features reach too
+BOUNDARY_LAYERS = (5, 8, 12, 20, 40)
 TOLERANCES = (1, 2, 4)
 PAIRS = 20_000
 

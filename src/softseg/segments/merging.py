@@ -24,7 +24,7 @@ class MergeTree:
 
     def clusters_apart(self, cost: float) -> int:
         """How many clusters are left when merging ends before the first merge that costs more."""
-        return 1 + int((np.maximum.accumulate([0.0, *self.costs]) > cost).sum())
+        return 1 + int((np.maximum.accumulate([-np.inf, *self.costs]) > cost).sum())
 
 
 def merge_tree(
@@ -37,15 +37,20 @@ def merge_tree(
     """Merge the two clusters whose union costs least, until one is left. Ties go to the first pair.
 
     With features alone the cost of merging clusters a and b is what the weighted variance rises by (Ward 1963),
-    ``w |f_a - f_b|^2`` with ``w = w_a w_b / (w_a + w_b)``. With borders it is
+    ``w |f_a - f_b|^2`` with ``w = w_a w_b / (w_a + w_b)``. With borders it is what joining them may be expected to
+    lose,
 
-        ``w^0.2 |f_a - f_b|^2 (c_ab + 0.01) (g_ab + 0.01)``,
+        ``p_ab w^0.1 - 0.5 (1 - p_ab) w``,
 
-    c_ab and g_ab the mean differences of colours and of features across the common border: what no visible border
-    parts, such as the two ends of a sky, is merged early, and small things of their own meaning are kept. With a map of
-    boundaries it is also times ``((b_ab + 0.05) / 1.05)^3``, b_ab the share of people who would draw that border, the
-    mean along it of the largest in the 3 x 3 cells around; 1 where a and b do not touch, and at least
-    ``min(|f_a - f_b| / 0.5, 1)``.
+    p_ab how likely people take a and b for two things, ``d_ab / (d_ab + 0.025)``, from their unlikeness
+
+        ``d_ab = |f_a - f_b| sqrt((c_ab + 0.01) (g_ab + 0.01))``,
+
+    c_ab and g_ab the mean differences of colours and of features across the common border. So what no visible border
+    parts, such as the two ends of a sky, is joined early, large areas first, which people would miss most; and small
+    things of their own meaning are kept. With a map of boundaries the unlikeness is also times
+    ``((b_ab + 0.05) / 1.05)^2``, b_ab the share of people who would draw that border, the mean along it of the largest
+    in the 3 x 3 cells around; 1 where a and b do not touch, and at least ``min(|f_a - f_b| / 0.5, 1)``.
 
     Parameters
     ----------
@@ -74,7 +79,9 @@ def merge_tree(
             # Nobody draws the border of what is out of focus, but nobody takes it for its background either.
             seen = np.maximum(current.seen(), np.minimum(np.sqrt(squares) / settings.unlike, 1))
             drawn = (seen + settings.least_share) / (1 + settings.least_share)
-            cost = weight**settings.area_exponent * squares * color * feature * drawn**settings.boundary_exponent
+            unlikeness = np.sqrt(squares * color * feature) * drawn**settings.boundary_exponent
+            two = unlikeness / (unlikeness + settings.apart)
+            cost = two * weight**settings.area_exponent - settings.joining * (1 - two) * weight
         cost[np.tril_indices(len(alive))] = np.inf
         i, j = divmod(int(np.argmin(cost)), len(alive))
         kept, gone = alive[i], alive[j]
