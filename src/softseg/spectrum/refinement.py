@@ -14,6 +14,7 @@ from softseg.spectrum.smoothing import Smoother, in_blocks, prolonged
 from softseg.threads import one_blas_thread
 
 _INDEPENDENT = 1e-5  # squared length, over that of the longest
+_TOGETHER = 2  # blocks in one product: few enough to leave out most of the lower triangle
 _ROWS = 8192  # at a time in sums over pixels, which single precision alone would blur
 
 
@@ -58,7 +59,7 @@ def refine(
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         columns = in_blocks(coefficients)
         blocks = list(pool.map(lambda block: smoother(prolonged(single, block, margin)), columns))
-        _center(blocks, smoother.inside)
+        list(pool.map(_center, [block[smoother.inside] for block in blocks]))
         stiffness, mass = _inner_products(smoother, blocks, pool)
     size = coefficients.shape[1]
     values, mix = _lowest_in_span(stiffness[:size, :size], mass[:size, :size], count - 1)
@@ -68,32 +69,39 @@ def refine(
     return np.insert(values, place, 0.0), vectors
 
 
-def _center(blocks: list[np.ndarray], inside: slice) -> None:
+def _center(block: np.ndarray) -> None:
     """Take the constant vector, which is a known eigenvector, out of the others."""
-    for block in blocks:
-        block[inside] -= block[inside].mean(axis=0, dtype=np.float64).astype(np.float32)
+    block -= block.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 def _inner_products(
     smoother: Smoother, blocks: list[np.ndarray], pool: ThreadPoolExecutor
 ) -> tuple[np.ndarray, np.ndarray]:
-    """V^T L V and V^T V, in double precision over strips of rows."""
-    size = sum(block.shape[1] for block in blocks)
-    products = np.zeros((size, 2 * size))
+    """V^T L V and V^T V, in double precision over strips of rows; only their upper triangles of blocks are filled."""
+    ends = np.cumsum([block.shape[1] for block in blocks]).tolist()
+    products = np.zeros((2, ends[-1], ends[-1]))
     for first, last in _strips(len(smoother.scale)):
-        energies = pool.map(smoother.energy_rows, blocks, repeat(first), repeat(last))
-        rows = _side_by_side([*(block[smoother.inside][first:last] for block in blocks), *energies])
-        products += (rows[:, :size].T @ rows).numpy()
-    return products[:, size:], products[:, :size]
+        energies = list(pool.map(smoother.energy_rows, blocks, repeat(first), repeat(last)))
+        parts = [block[smoother.inside][first:last] for block in blocks]
+        rows = _side_by_side(parts)
+        for begin in range(0, len(blocks), _TOGETHER):
+            some = slice(begin, begin + _TOGETHER)
+            start, end = ends[begin] - parts[begin].shape[1], ends[some][-1]
+            both = (rows[:, :end].T @ _side_by_side([*energies[some], *parts[some]])).numpy()
+            products[:, :end, start:end] += both.reshape(end, 2, -1).swapaxes(0, 1)
+    return products[0], products[1]
 
 
 def _lowest_in_span(stiffness: np.ndarray, mass: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Values and coefficients of the pairs of smallest magnitude, in the span of what is independent."""
+    """Values and coefficients of the pairs of smallest magnitude, in the span of what is independent.
+
+    Of the symmetric (k, k) matrices the upper triangles are read.
+    """
     with one_blas_thread():
-        lengths, directions = eigh(mass)
+        lengths, directions = eigh(mass, lower=False)
         kept = lengths > _INDEPENDENT * lengths[-1]  # one direction, the constant, has become rounding
         basis = directions[:, kept] / np.sqrt(lengths[kept])
-        values, mix = eigh(basis.T @ (stiffness + stiffness.T) @ basis / 2)
+        values, mix = eigh(basis.T @ (np.triu(stiffness) + np.triu(stiffness, 1).T) @ basis)
         lowest = np.sort(np.argsort(np.abs(values), kind="stable")[:count])
         return values[lowest], basis @ mix[:, lowest]
 
