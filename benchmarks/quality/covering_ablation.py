@@ -44,7 +44,8 @@ GROUPINGS: Mapping[str, GroupingSettings | None] = {
     # every border counts the same: as one of mean contrast, about 0.2
     "no border": GroupingSettings(least_contrast=1e6, apart=GroupingSettings().apart * 1e6 / 0.2),
     "reach 0.02": GroupingSettings(reach=0.02),
-    "no map of boundaries": GroupingSettings(boundary_exponent=0),
+    # every border is drawn by as many people, about a third
+    "no map of boundaries": GroupingSettings(boundary_exponent=0, apart=GroupingSettings().apart * 9),
 }
 Sums = list[tuple[float, float]]  # covered and whole area, for each number of layers
 

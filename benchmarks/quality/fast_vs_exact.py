@@ -30,6 +30,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,12 @@ from scipy.optimize import linear_sum_assignment
 from benchmarks.machine import machine
 from benchmarks.quality.covering_ablation import of_parts, summary
 from softseg.evaluation.union import best_union
+from softseg.features import model_digest
 from softseg.files import write_atomically
 from softseg.pipeline import Decomposition, decompose
 from softseg.segments import relaxed_sparsification
 from softseg.settings import Settings
-from softseg.training.datasets import Bsds, Subset
+from softseg.training.datasets import Bsds
 
 LAYERS = 5
 EXPLAINING = 12  # layers of which the best union is to explain a true alpha
@@ -55,13 +57,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--pixels", type=int, default=50_000)
+    parser.add_argument("--pixels", type=int, default=50_000, help="at most a million, above which both routes differ")
     parser.add_argument("--kept", type=Path, help="folder for the exact route's soft segments")
     parser.add_argument("--jobs", type=int, default=1, help="photos at a time; set OMP_NUM_THREADS to go with it")
     arguments = parser.parse_args()
+    if not 256 <= arguments.pixels <= 1_000_000:
+        parser.error(f"--pixels is {arguments.pixels}; choose 256 to 1,000,000")
     rows: list[dict[str, Any]] = []
     work = partial(compare, pixels=arguments.pixels, kept=arguments.kept)
-    with ProcessPoolExecutor(arguments.jobs) as pool:
+    with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:
         for row in pool.map(work, arguments.photos):
             rows.append(row)
             print(f"{len(rows)}/{len(arguments.photos)} {line(row)}", file=sys.stderr, flush=True)
@@ -86,7 +90,7 @@ def compare(path: Path, pixels: int, kept: Path | None) -> dict[str, Any]:
     return {
         "photo": path.parent.name if path.stem == "image" else path.stem,
         "size": list(image.size),
-        "seconds": {"exact": round(segments.seconds, 1), "fast": round(seconds, 1)},
+        "seconds": {"exact_with_features": round(segments.seconds, 1), "fast_features_given": round(seconds, 1)},
         "same_grouping": round(float(difference.mean()), 5),
         "same_grouping_per_layer": difference.round(5).tolist(),
         "as_they_come": round(matched_difference(own, reference), 5),
@@ -106,7 +110,8 @@ class ExactSegments:
 def exact_segments(image: Image.Image, kept: Path | None) -> ExactSegments:
     """The exact route's soft segments, kept from an earlier run where there was one."""
     settings = Settings.for_solver("exact")
-    decisive = json.dumps([image.size, settings.as_dict()], sort_keys=True).encode()
+    before = {key: value for key, value in settings.as_dict().items() if key not in ("grouping", "relaxed")}
+    decisive = json.dumps([image.size, before, model_digest("embedded")], sort_keys=True).encode()
     file = kept and kept / f"{sha256(image.tobytes() + decisive).hexdigest()[:24]}.npz"
     if file and file.is_file():
         with np.load(file) as found:
@@ -127,7 +132,7 @@ def against_truth(path: Path, size: tuple[int, int], routes: dict[str, Decomposi
     found: dict[str, Any] = {}
     if path.with_suffix(".mat").is_file():
         photos = Bsds(path.parent)
-        people = Subset(photos, [photos.names.index(path.stem)]).annotations(0)
+        people = photos.annotations(photos.names.index(path.stem))
         smaller = [
             np.asarray(Image.fromarray(p.astype(np.int32)).resize(size, Image.Resampling.NEAREST)) for p in people
         ]

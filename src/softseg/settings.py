@@ -68,9 +68,8 @@ class GroupingSettings:
     # measured: of the cost of joining what differs; with 1, large areas are split before small things are layers
     area_exponent: float = 0.1
     apart: float = 0.025  # measured: the unlikeness of two segments that are as likely one thing as two
-    joining: float = (
-        0.5  # measured: worth of joining what is one thing, by its area; 0: no area is joined before others
-    )
+    # measured: worth of joining what is one thing, by its area; 0: large areas are not preferred
+    joining: float = 0.5
     reach: float = 0.06  # measured: of the longer side; wide enough to see across blur and hair
     least_contrast: float = 0.01  # here: a border that cannot be seen does not make a merge free
     unseen_contrast: float = 0.1  # here: of colour, added where two segments do not touch
@@ -135,6 +134,8 @@ class Settings:
         for name, value in counts.items():
             if value < 1:
                 raise InputError(f"{name} is {value}; choose at least 1")
+        if not self.grouping.apart > 0:
+            raise InputError(f"grouping.apart is {self.grouping.apart}; choose a number above 0")
         if not 1e-30 < self.relaxed.floor < 0.5:  # single precision must hold it
             raise InputError(f"relaxed.floor is {self.relaxed.floor}; choose a number above 1e-30 and below 0.5")
 

@@ -192,7 +192,7 @@ class TestFailureHalfWay:
         def full(*args: object, **options: object) -> None:
             raise error
 
-        monkeypatch.setattr("softseg.layers.export.write_arrays", full)  # the pictures are written by then
+        monkeypatch.setattr(SoftSegments, "overview", full)  # the last: the other files are written, or being written
         with pytest.raises(expected, match=sentence):
             result.save(tmp_path / "out", overwrite=True)
         assert contents(tmp_path / "out") == before

@@ -140,6 +140,11 @@ def test_clusters_apart_end_before_the_first_dear_merge() -> None:
     assert [tree.clusters_apart(cost) for cost in (0.05, 0.1, 0.4, 0.5, 1.0)] == [5, 4, 4, 2, 1]
 
 
+def test_clusters_apart_by_costs_that_fall_and_are_negative() -> None:
+    tree = MergeTree([(0, 1), (0, 2), (3, 4), (0, 3)], [-0.4, -0.5, 0.2, 0.1])
+    assert [tree.clusters_apart(cost) for cost in (-1.0, -0.4, 0.15, 0.2)] == [5, 3, 3, 1]
+
+
 def test_ward_needs_no_borders() -> None:
     points = np.array([[0.0], [0.1], [1.0]])
     tree = merge_tree(points, np.array([1.0, 1.0, 2.0]))

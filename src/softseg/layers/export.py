@@ -20,10 +20,12 @@ from softseg.errors import OutputError
 from softseg.files import output_errors, temporary_beside
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from softseg.layers.soft_segments import SoftSegments
 
-# Of 9. Measured on examples/astronaut.jpg: half the time of the usual 6, and files larger by 1 and by 2 in a hundred.
-_LEVEL = 1  # of arrays: the digits of floats hardly repeat
+# Of 9. docs/performance.md: half the time of the usual 6, and files larger by 1 and by 2 in a hundred.
+_ARRAY_LEVEL = 1  # the digits of floats hardly repeat
 _PICTURE_LEVEL = 4
 
 _OURS = re.compile(r"overview\.png|layer-\d{2,}\.png|alphas\.npz|report\.json")
@@ -70,7 +72,7 @@ def check_target(folder: str | Path, *, overwrite: bool = False) -> None:
 
 def write_arrays(file: BinaryIO, **arrays: np.ndarray) -> None:
     """A compressed .npz file, as `np.savez_compressed` writes it; the same arrays always give the same bytes."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_ARRAY_LEVEL) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:  # dated 1980-01-01, not now
                 np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
@@ -81,8 +83,9 @@ def _write_files(result: SoftSegments, folder: Path) -> None:
     import torch  # knows how many threads there are to be; the compressors let go of Python's lock
 
     tasks: list[Callable[[], object]] = [partial(_write_alphas, result, folder / "alphas.npz")]  # the longest first
-    tasks += [partial(_write_layer, result, k, folder / f"layer-{k:02d}.png") for k in range(len(result))]
-    tasks += [lambda: result.overview().save(folder / "overview.png")]
+    for k in range(len(result)):
+        tasks.append(partial(_write_picture, partial(result.layer, k), folder / f"layer-{k:02d}.png"))
+    tasks.append(partial(_write_picture, result.overview, folder / "overview.png"))
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         try:
             for written in [pool.submit(task) for task in tasks]:
@@ -99,8 +102,8 @@ def _write_alphas(result: SoftSegments, path: Path) -> None:
         write_arrays(file, alphas=result.alphas)
 
 
-def _write_layer(result: SoftSegments, k: int, path: Path) -> None:
-    result.layer(k).save(path, compress_level=_PICTURE_LEVEL)
+def _write_picture(make: Callable[[], Image], path: Path) -> None:
+    make().save(path, compress_level=_PICTURE_LEVEL)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,12 @@ class SoftSegments:
 
         if not 0 <= k < len(self):
             raise InputError(f"there is no layer {k}, expected 0 to {len(self) - 1}")
-        return Image.fromarray(_bytes(np.dstack([self.image, self.alphas[k]])))
+        return Image.fromarray(np.dstack([self._colors, _bytes(self.alphas[k])]))
+
+    @cached_property
+    def _colors(self) -> np.ndarray:
+        """(h, w, 3) uint8, the same for every layer; one channel at a time, which needs less memory."""
+        return np.dstack([_bytes(channel) for channel in np.moveaxis(self.image, 2, 0)])
 
     def report(self) -> dict[str, Any]:
         """What `report.json` holds: settings, versions, device, model, size, seconds per stage, peak memory, areas."""

@@ -17,9 +17,9 @@ from softseg.spectrum import Eigenbasis
 _TINY = 1e-10  # keeps the weights |alpha|^(gamma - 2) finite where an alpha is exactly 0 or 1
 # A correction of the alphas not above this is the last one: it makes the error a thousand times smaller than itself.
 _LAST_CORRECTION = 1e-6
-# Largest weight over the least of its layer, the next where a system is singular in double precision. Weights span 13
-# digits at most, and hardly ever need a limit: two of 20 photos did, with eigenvectors in single precision.
-_LIMITS = (float("inf"), 1e10, 1e8)
+# Largest weight over the least of its layer, where a system is singular in double precision. With the default exponent
+# weights span 12 digits, which exact eigenvectors bear; those in single precision, in all pixels, did not on 2 photos.
+_LIMITS = (1e10, 1e8)
 _CORRECTIONS = 4  # measured: two are enough; where four are not, the round is solved again in double precision
 
 
@@ -141,16 +141,16 @@ class _DirectRounds:
         self._grams = WeightedGrams(basis)
 
     def solve(self, to_one: torch.Tensor, to_zero: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The minimiser for the (s, m) weights of (alpha - 1)^2 and of alpha^2.
-
-        Weights that double precision cannot sum are limited: a pixel that is held so firmly stays where it is.
-        """
+        """The minimiser for the (s, m) weights of (alpha - 1)^2 and of alpha^2."""
         least = (to_one + to_zero).amin(0)
-        for limit in _LIMITS:
-            one, zero = to_one.clamp_max(limit * least), to_zero.clamp_max(limit * least)
-            systems = _Systems.of(self._grams(one + zero) + torch.diag(self._values))
+        for limit in (None, *_LIMITS):
+            if limit is not None:
+                # Differs from the released code in: 4. Weights that double precision cannot sum are limited: a pixel
+                # that is held so firmly stays where it is.
+                to_one, to_zero = to_one.clamp_max(limit * least), to_zero.clamp_max(limit * least)
+            systems = _Systems.of(self._grams(to_one + to_zero) + torch.diag(self._values))
             if systems is not None:
-                coefficients = systems.solve_with_sum(one.T @ self._basis, self._ones)
+                coefficients = systems.solve_with_sum(to_one.T @ self._basis, self._ones)
                 return coefficients, self._basis @ coefficients.T
         raise ConvergenceError(
             "The sparsification met a singular system: the eigenvectors are not linearly independent on the "

@@ -13,7 +13,7 @@ class MergeTree:
 
     def __init__(self, merges: list[tuple[int, int]], costs: list[float]) -> None:
         self.merges = merges  # clusters are named by their smallest member
-        self.costs = costs  # not always rising: the mean of a union may lie nearer to a third cluster
+        self.costs = costs  # not always rising: a union is larger, and its mean may lie nearer to a third
 
     def cut(self, clusters: int) -> np.ndarray:
         """(m,) cluster 0..clusters-1 of each point."""
@@ -80,8 +80,8 @@ def merge_tree(
             seen = np.maximum(current.seen(), np.minimum(np.sqrt(squares) / settings.unlike, 1))
             drawn = (seen + settings.least_share) / (1 + settings.least_share)
             unlikeness = np.sqrt(squares * color * feature) * drawn**settings.boundary_exponent
-            two = unlikeness / (unlikeness + settings.apart)
-            cost = two * weight**settings.area_exponent - settings.joining * (1 - two) * weight
+            p = unlikeness / (unlikeness + settings.apart)
+            cost = p * weight**settings.area_exponent - settings.joining * (1 - p) * weight
         cost[np.tril_indices(len(alive))] = np.inf
         i, j = divmod(int(np.argmin(cost)), len(alive))
         kept, gone = alive[i], alive[j]
