@@ -145,6 +145,12 @@ def test_clusters_apart_by_costs_that_fall_and_are_negative() -> None:
     assert [tree.clusters_apart(cost) for cost in (-1.0, -0.4, 0.15, 0.2)] == [5, 3, 3, 1]
 
 
+@pytest.mark.parametrize("apart", [0.0, -1.0, float("nan")])
+def test_an_unlikeness_that_cannot_be_divided_by_is_refused(apart: float) -> None:
+    with pytest.raises(InputError, match=r"grouping.apart is .*choose a number above 0"):
+        Settings(grouping=GroupingSettings(apart=apart))
+
+
 def test_ward_needs_no_borders() -> None:
     points = np.array([[0.0], [0.1], [1.0]])
     tree = merge_tree(points, np.array([1.0, 1.0, 2.0]))
