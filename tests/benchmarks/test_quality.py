@@ -50,7 +50,7 @@ def test_everything_there_is_data_for(all_data: Suite, capsys: pytest.CaptureFix
     assert contents["regions"]["layers"]["feature_clusters"] == [2, 3, 4, 5, 6, 8, 12]
     assert contents["regions"]["chosen"]["layers"]["mean_layers"] == 2
     assert [at["pixels"] for at in contents["boundaries"]["tolerances"]] == [1, 2, 4]
-    assert contents["boundaries"]["layers"]["layers"] == [5, 8, 12]
+    assert contents["boundaries"]["layers"]["layers"] == [5, 8, 12, 20, 40]
     assert contents["boundaries"]["settings"]["every"] == 2
     assert [photo["name"] for photo in contents["boundaries"]["photos"]] == ["a", "c"]
     assert [photo["name"] for photo in contents["features_msrc"]["photos"]] == ["a", "f"]  # every fifth
