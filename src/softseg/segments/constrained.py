@@ -20,7 +20,7 @@ _LAST_CORRECTION = 1e-6
 # Largest weight over the least of its layer, where a system is singular in double precision. With the default exponent
 # weights span 12 digits, which exact eigenvectors bear; those in single precision, in all pixels, did not on 2 photos.
 _LIMITS = (1e10, 1e8)
-_CORRECTIONS = 4  # measured: two are enough; where four are not, the round is solved again in double precision
+_CORRECTIONS = 4  # measured: two or three are enough; where four are not, the round is solved again in double precision
 
 
 def constrained_sparsification(

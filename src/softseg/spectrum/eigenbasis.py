@@ -63,8 +63,8 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
 
     "exact": all digits, by shift-invert on every pixel. "fast": the best ones in a space of
     `settings.coarse_unknowns` locally colour-affine functions, more of them than wanted, refined at every pixel,
-    where all candidates are in memory at once; photos of more than two megapixels, which the pipeline reduces, keep the
-    coarse ones.
+    where all candidates are in memory at once; more than two megapixels, to which the pipeline
+    reduces no photo by its defaults, keep the coarse ones.
     """
     count = min(settings.count, laplacian.shape[0] // 4)
     if settings.solver == "exact":

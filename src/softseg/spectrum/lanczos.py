@@ -52,7 +52,7 @@ def block_lanczos(
     tails: list[tuple[slice, np.ndarray]] = []  # where A V leaves the span of V: the columns, and a factor of the rest
     known: np.ndarray | None = None
     following = qr(rng.standard_normal((size, block)), mode="economic")[0]
-    used, next_check = 0, 2 * count
+    used, next_check = 0, max(2 * count, 3 * block)
     while True:
         columns = slice(used, used + following.shape[1])
         basis[:, columns] = following
