@@ -32,15 +32,8 @@ def test_the_exact_route_is_repeatable_too() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "layers", "bound"),
-    [
-        ("astronaut", 5, 0.01),
-        ("coffee", 5, 0.015),  # exact eigenvectors with samples of as many pixels differ by 0.0025 to 0.0086
-        ("chelsea", 3, 0.01),
-    ],
-)
-def test_the_fast_route_is_near_the_exact_one(name: str, layers: int, bound: float) -> None:
+@pytest.mark.parametrize(("name", "layers"), [("astronaut", 5), ("coffee", 5), ("chelsea", 3)])
+def test_the_fast_route_is_near_the_exact_one(name: str, layers: int) -> None:
     """The same grouping: each soft segment of the fast route goes to the exact layer with which it shares most.
 
     The median of three seeds: one segment that goes elsewhere moves a single result by 0.01, and the last bit of the
@@ -56,7 +49,7 @@ def test_the_fast_route_is_near_the_exact_one(name: str, layers: int, bound: flo
         transferred = (shared == np.arange(layers)[:, None]).astype(np.float64) @ fast.segments
         differences.append(float(np.abs(relaxed(fast, transferred) - relaxed(exact, grouped)).mean()))
         assert fast.statistics["coarse_unknowns"] <= 3000
-    assert np.median(differences) < bound, differences
+    assert np.median(differences) < 0.01, differences
 
 
 def relaxed(decomposition: Decomposition, layers: np.ndarray) -> np.ndarray:
