@@ -40,9 +40,11 @@ from scipy.optimize import linear_sum_assignment
 
 from benchmarks.machine import machine
 from benchmarks.quality.covering_ablation import of_parts, summary
+from softseg.errors import SoftsegError
 from softseg.evaluation.union import best_union
 from softseg.features import model_digest
 from softseg.files import write_atomically
+from softseg.images import load_photo
 from softseg.pipeline import Decomposition, decompose
 from softseg.segments import relaxed_sparsification
 from softseg.settings import Settings
@@ -63,6 +65,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if not 256 <= arguments.pixels <= 1_000_000:
         parser.error(f"--pixels is {arguments.pixels}; choose 256 to 1,000,000")
+    for photo in arguments.photos:  # each takes minutes: better to know now
+        try:
+            load_photo(photo)
+        except SoftsegError as error:
+            parser.error(str(error))
     rows: list[dict[str, Any]] = []
     work = partial(compare, pixels=arguments.pixels, kept=arguments.kept)
     with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:

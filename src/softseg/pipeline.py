@@ -131,6 +131,8 @@ def decompose(
         **basis.statistics,
         "soft_segments": len(segments),
     }
+    if settings.spectrum.solver == "fast" and settings.spectrum.smoothing_steps and not basis.refined:
+        notes += ("the eigenvectors are those of the coarse space, not refined at every pixel",)
     if pixels.shape != photo.pixels.shape:
         notes += (f"taken apart at {pixels.shape[1]} x {pixels.shape[0]} pixels, layers brought to full size",)
     photo = replace(photo, notes=photo.notes + notes)

@@ -45,6 +45,17 @@ def test_a_photo_is_compared_and_judged(photo: Path, tmp_path: Path, monkeypatch
         assert 0 <= found["summary"]["alpha"][route] < 0.1
 
 
+def test_a_text_file_is_named_before_the_long_work(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "words.jpg").write_text("no photo", encoding="utf-8")
+    monkeypatch.setattr(fast_vs_exact, "compare", None)  # must not be reached
+    monkeypatch.setattr(sys, "argv", ["", str(photo), str(tmp_path / "words.jpg"), "-o", str(tmp_path / "found.json")])
+    with pytest.raises(SystemExit):
+        fast_vs_exact.main()
+    assert "words.jpg" in capsys.readouterr().err and not (tmp_path / "found.json").exists()
+
+
 def test_the_exact_route_runs_once(photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = fast_vs_exact.reduced(photo, 1500)
     first = fast_vs_exact.exact_segments(image, tmp_path)

@@ -13,12 +13,10 @@ import pytest
 from PIL import Image
 
 from softseg.errors import InputError, SoftsegError
-from softseg.evaluation.speed import ROWS, bench, child, measure_speed, rows, work
+from softseg.evaluation.speed import ROWS, bench, child, measure_speed, rows
 from softseg.evaluation.speed.inputs import sized_photo, write_photo
 from softseg.evaluation.speed.limits import measure_limits
 from softseg.evaluation.speed.work import Work, work_of
-from softseg.graph.stencil import COLUMNS, SIDE
-from softseg.segments import relaxed
 from softseg.settings import ConstrainedSettings, Settings
 
 # Inputs
@@ -103,10 +101,6 @@ def test_smoothing_takes_two_steps_in_a_pass_over_32_columns(steps: int, candida
     said = STATISTICS | {"smoothing_steps": steps, "candidates": candidates}
     [smoothing] = [part for part in work_of(1000, 25_000, 5, Settings(), said) if part.part == "smoothing"]
     assert smoothing.bytes == bytes_ and smoothing.flops == steps * (2 * 25_000 + 6 * 1000) * candidates
-
-
-def test_counted_sizes_are_those_of_the_stages() -> None:
-    assert work._SMOOTHED_AT_ONCE == COLUMNS and work._STENCIL == 4 * SIDE**2 and work._SINGLE == relaxed._SINGLE
 
 
 @pytest.mark.parametrize("missing", sorted(STATISTICS.keys() - {"smoothing_steps"}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -101,6 +102,19 @@ def test_a_large_photo_is_taken_apart_reduced_and_put_together_whole() -> None:
     assert (np.diff(result.areas) <= 0).all()
     ground = truth[1] if truth[1].mean() > 0.5 else truth[0]
     assert np.abs(result.alphas[0] - ground).mean() < 0.02
+
+
+def test_eigenvectors_that_are_not_refined_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, _ = disk(40)
+    said = "the eigenvectors are those of the coarse space, not refined at every pixel"
+    refined = decompose(image, features=image)
+    assert said not in refined.photo.notes
+    monkeypatch.setattr(sys.modules["softseg.spectrum.eigenbasis"], "_LARGEST_REFINED", 40 * 40 - 1)
+    assert said in decompose(image, features=image).photo.notes
+    # who asks for no smoothing knows it
+    settings = refined.settings
+    coarse = replace(settings, spectrum=replace(settings.spectrum, smoothing_steps=0))
+    assert said not in decompose(image, features=image, settings=coarse).photo.notes
 
 
 def test_a_photo_within_the_limit_is_taken_as_it_is() -> None:

@@ -17,7 +17,7 @@ from softseg.settings import RelaxedSettings
 
 # measured: the tolerance from which single precision serves. Its rounding moves the alphas by less than 1e-5 in the
 # mean, this tolerance by 3e-4.
-_SINGLE = 1e-5
+SINGLE_FROM = 1e-5
 
 RELEASED = RelaxedSettings(floor=0.01)  # what the function does when nothing is said; the pipeline has less haze
 
@@ -91,7 +91,7 @@ def relax(
             "expected K layers of N values, (N, N) and (h, w, 3) with N = h * w."
         )
     exponent = 0.9 + np.minimum(gradient_magnitude(image), 0.1)
-    solve = relax_in_single if settings.tolerance >= _SINGLE else relax_in_double
+    solve = relax_in_single if settings.tolerance >= SINGLE_FROM else relax_in_double
     alphas, steps, residuals = solve(_clean(layers), laplacian, exponent, settings)
     if not max(residuals) <= 1e-2 or not np.isfinite(alphas).all():  # NaN is neither
         raise ConvergenceError(

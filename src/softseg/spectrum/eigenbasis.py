@@ -33,6 +33,11 @@ class Eigenbasis:
     prolongation: sp.csr_array | None
     statistics: Mapping[str, float | int | str]
 
+    @property
+    def refined(self) -> bool:
+        """Whether the eigenvectors are known at every pixel, not in the coarse space only."""
+        return self.prolongation is None
+
     def rows(self, pixels: np.ndarray) -> np.ndarray:
         """(s, n) float64 rows of V at the given pixels."""
         if self.prolongation is None:

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from softseg.graph.stencil import COLUMNS, SIDE
+from softseg.segments.relaxed import SINGLE_FROM
 from softseg.settings import Settings
 
 _ENTRY = 12  # bytes of a float64 and its column
-_STENCIL = 25 * 4  # bytes of a pixel's row of the Laplacian, float32 without columns: graph/stencil.py
-_SMOOTHED_AT_ONCE = 32  # columns of a block, for each of which the matrix is read once: COLUMNS of graph/stencil.py
-_DIAGONALS = 13 * 4  # bytes of a pixel: the main diagonal and twelve beside it, float32: graph/diagonals.py
-_SINGLE = 1e-5  # tolerance from which the relaxed sparsification is in single precision: segments/relaxed.py
+_STENCIL = SIDE * SIDE * 4  # bytes of a pixel's row of the Laplacian, float32 without columns
+_DIAGONALS = (SIDE * SIDE // 2 + 1) * 4  # the same, of which only the main diagonal and those on one side are kept
 _WINDOW_FLOPS = 9 * 3 * 3 + 6 * 9 * 2 + 9 * 12 + 45 * 7  # mean and centring, covariance, solutions, 45 products of 3
 _HAT_ENTRIES = 16  # of a pixel in the coarse space: four hats of four functions
 
@@ -82,7 +82,7 @@ def _eigenvectors(pixels: int, entries: int, settings: Settings, statistics: Map
         return  # left in the coarse space
     steps = statistics.get("smoothing_steps", settings.spectrum.smoothing_steps)
     values = pixels * candidates
-    blocks = -(-candidates // _SMOOTHED_AT_ONCE)
+    blocks = -(-candidates // COLUMNS)  # for each of which the matrix is read once
     # Two steps in one pass over a block: it reads the stencil, the vectors and those before, and writes the latter.
     read_and_written = 3 * 4 * values + blocks * _STENCIL * pixels
     flops = 2 * entries * candidates + 6 * values
@@ -116,7 +116,7 @@ def _relaxed(
     steps = statistics.get("conjugate_gradient_steps")
     if steps is None:
         return
-    single = settings.relaxed.tolerance >= _SINGLE
+    single = settings.relaxed.tolerance >= SINGLE_FROM
     precision, size = ("float32", 4) if single else ("float64", 8)
     matrix = _DIAGONALS * pixels if single else _ENTRY * entries
     # A step reads L, and x, r, p, the product, the weights; it writes x, r, p and the product: 10 passes over (N, K).
