@@ -39,7 +39,7 @@ print(f"eigenvectors    {len(basis.values)}, eigenvalues {basis.values[0]:.1e} t
 
 # 4. Combinations of them that are nearly 0 or 1 everywhere.
 start = initial_clusters(features, settings.constrained.clusters, seed=settings.seed)
-segments = fit_segments(basis, start, settings.constrained, seed=settings.seed, strata=labels)
+segments = fit_segments(basis, start, settings.constrained, seed=settings.seed, superpixels=labels)
 print(f"soft segments   {len(segments)}")
 
 # 5. Segments that mean the same are added up, and the layers are sharpened pixel by pixel.

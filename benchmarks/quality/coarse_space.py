@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_
 from softseg.segments import initial_clusters, relaxed_sparsification
 from softseg.segments.constrained import fit_segments
 from softseg.segments.grouping import add_up, segment_tree
-from softseg.settings import ConstrainedSettings, RelaxedSettings, SpectrumSettings
+from softseg.settings import RelaxedSettings, Settings, Solver, SpectrumSettings
 from softseg.spectrum import Eigenbasis, eigenbasis
 from softseg.spectrum.coarse import galerkin_eigenpairs
 from softseg.spectrum.coarse_space import coarse_space
@@ -79,20 +78,21 @@ def main() -> None:
     pairs = solve_exactly(graph, 100)
     exact = Eigenbasis(pairs.values, pairs.vectors, None, {})
 
-    def layers(basis: Eigenbasis, sample: int | None, like: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        segments = fit_segments(basis, start, replace(ConstrainedSettings(), sample=sample), strata=labels)
+    def layers(basis: Eigenbasis, solver: Solver, like: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        settings = Settings.for_solver(solver).constrained
+        segments = fit_segments(basis, start, settings, superpixels=labels)
         if like is None:
             like = add_up(segments, segment_tree(segments, features, image).cut(LAYERS))[0]
         grouped = transfer(segments, like)
         return grouped, relaxed_sparsification(grouped, graph, image, RelaxedSettings())
 
-    grouped, reference = layers(exact, None, None)
+    grouped, reference = layers(exact, "exact", None)
     rows: list[dict[str, Any]] = []
 
     def report(space: str, basis: Eigenbasis, start: float, **details: Any) -> None:
         seconds = time.process_time() - start
         vectors = basis.expand(np.eye(len(basis.values)))
-        difference = np.abs(layers(basis, 5_000, grouped)[1] - reference).mean()
+        difference = np.abs(layers(basis, "fast", grouped)[1] - reference).mean()
         row = {
             "space": space,
             **details,

@@ -123,7 +123,7 @@ def decompose(
         basis = eigenbasis(graph, pixels, settings.spectrum)
     with stage("constrained sparsification"):
         start = initial_clusters(semantic, settings.constrained.clusters, seed=settings.seed)
-        segments = fit_segments(basis, start, settings.constrained, seed=settings.seed, strata=labels)
+        segments = fit_segments(basis, start, settings.constrained, seed=settings.seed, superpixels=labels)
 
     statistics = {
         "device": str(resolve_device(settings.device)),

@@ -82,6 +82,14 @@ def test_counted_work_of_a_small_case() -> None:
     assert parts["matting affinity, Laplacian"].bytes == 24 * 1000 + 36 * 25_000
 
 
+@pytest.mark.parametrize(("superpixels", "rows"), [(99, 500), (100, 100), (400, 400)])
+def test_the_counted_fit_is_made_to_superpixels_where_they_are_many(superpixels: int, rows: int) -> None:
+    settings = replace(Settings.for_solver("fast"), constrained=ConstrainedSettings(sample=500, superpixel_means=True))
+    said = STATISTICS | {"superpixels": superpixels}
+    [grams] = [part for part in work_of(1000, 25_000, 5, settings, said) if part.part == "Grams"]
+    assert grams.flops == 40 * 2 * rows * 55 * (40 + 8) / 2 and grams.precision == "float32"
+
+
 def test_counted_work_of_the_exact_route_is_in_double_precision() -> None:
     parts = {part.part: part for part in work_of(1000, 25_000, 5, Settings.for_solver("exact"), STATISTICS)}
     gradients, grams = parts["conjugate gradients"], parts["Grams"]

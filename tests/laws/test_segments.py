@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,16 +14,16 @@ from hypothesis import strategies as st
 
 from softseg.errors import InputError, SoftsegError
 from softseg.segments import (
-    constrained,
     constrained_sparsification,
     group,
     initial_clusters,
     relaxed_sparsification,
     weighted_grams,
 )
+from softseg.segments.constrained import fit_segments
 from softseg.segments.relaxed import gradient_magnitude, project_to_simplex, relax
 from softseg.settings import ConstrainedSettings, RelaxedSettings
-from softseg.spectrum import smallest_eigenpairs
+from softseg.spectrum import Eigenbasis, smallest_eigenpairs
 from tests.laws.examples import KINDS, make_image, make_laplacian, make_partition, seeds
 from tests.laws.profile import few, law
 from tests.reference.constrained import constrained_sparsification_reference
@@ -135,17 +136,6 @@ def test_a_sample_still_sums_to_one_everywhere(basis: tuple[np.ndarray, np.ndarr
     once, again = (constrained_sparsification(*basis, settings, seed=seed) for _ in range(2))
     assert once.tobytes() == again.tobytes()
     np.testing.assert_allclose(once.sum(axis=0), 1, atol=1e-9)
-
-
-def test_every_stratum_has_its_share_of_a_sample() -> None:
-    strata = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [400, 300, 200, 101])).reshape(7, -1)
-    one, two = (constrained._sample(1001, 100, seed, strata) for seed in (0, 1))
-    for pixels in (one, two):
-        assert len(np.unique(pixels)) == 100 and (np.diff(pixels) > 0).all()
-        assert np.abs(np.bincount(strata.ravel()[pixels]) - [40, 30, 20, 10]).max() <= 1
-    assert one.tolist() == constrained._sample(1001, 100, 0, strata).tolist() != two.tolist()
-    with pytest.raises(InputError, match="1001 pixels"):
-        constrained._sample(1001, 100, 0, strata[:3])
 
 
 def test_segments_are_the_same_with_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -465,16 +455,29 @@ def test_gradient_agrees_with_the_transcription_and_turns_with_the_photo(kind: s
     assert abs(gradient_magnitude(np.full((9, 8, 3), 0.7))).max() < 1e-12
 
 
-def test_a_sample_stands_for_all_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every pixel 50 times: fitted on one copy of each, the segments are the same, energy of the graph included."""
-    rng, copies = np.random.default_rng(0), 50
-    once = np.linalg.qr(np.column_stack([np.ones(60), rng.normal(size=(60, 5))]))[0]
-    basis = np.repeat(once, copies, axis=0) / np.sqrt(copies)
-    values = np.r_[0.0, 10.0 ** rng.uniform(-1, 2, 5)]
-    labels = np.repeat(np.arange(60) // 20, copies)
-    few_rounds = ConstrainedSettings(iterations=4)
-    everything = constrained_sparsification(basis, values, labels, few_rounds)
-    monkeypatch.setattr(constrained, "_sample", lambda total, count, seed, strata: np.arange(0, total, copies))
-    np.testing.assert_allclose(constrained_sparsification(basis, values, labels, few_rounds), everything, atol=1e-6)
-    careless = constrained_sparsification(basis, copies * values, labels, few_rounds)
-    assert np.abs(careless - everything).max() > 1e-3  # the weight of the energy does matter here
+@pytest.mark.parametrize("seed", [0, 1])
+def test_superpixels_that_are_even_stand_for_all_their_pixels(seed: int) -> None:
+    """Areas and energy of the graph included: fitted on the means, the segments are those of all pixels."""
+    rng = np.random.default_rng(seed)
+    superpixels = rng.permutation(np.repeat(np.arange(60), rng.integers(1, 100, 60)))
+    means = np.column_stack([np.ones(60), rng.normal(size=(60, 5))])
+    vectors = np.linalg.qr(means[superpixels])[0]
+    basis = Eigenbasis(np.r_[0.0, 10.0 ** rng.uniform(-1, 2, 5)], vectors, None, {})
+    labels = superpixels // 20
+    of_pixels = ConstrainedSettings(iterations=4)
+    of_means = replace(of_pixels, superpixel_means=True)
+    expected = fit_segments(basis, labels, of_pixels, superpixels=superpixels)
+    np.testing.assert_allclose(fit_segments(basis, labels, of_means, superpixels=superpixels), expected, atol=1e-6)
+    even = replace(basis, values=basis.values * (len(labels) / 60))  # as if the energy had its weight for all pixels
+    assert np.abs(fit_segments(even, labels, of_means, superpixels=superpixels) - expected).max() > 1e-3
+
+
+@few
+@given(bases, seeds)
+def test_segments_fitted_to_superpixels_sum_to_one(basis: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int) -> None:
+    vectors, values, labels = basis
+    superpixels = make_partition(16, 18, 200, seed)
+    settings = ConstrainedSettings(superpixel_means=True)
+    segments = fit_segments(Eigenbasis(values, vectors, None, {}), labels, settings, superpixels=superpixels)
+    np.testing.assert_allclose(segments.sum(axis=0), 1, atol=1e-9)
+    np.testing.assert_allclose(segments, segments @ vectors @ vectors.T, atol=1e-9)

@@ -96,7 +96,7 @@ def spectral_matting(
         basis = smallest_eigenvectors(graph, pixels, eigenvectors, solver)
     with stage("constrained sparsification"):
         start = initial_components(basis, components, seed=seed)
-        # The fast route fits on a sample of the pixels, as ours does, but knows no superpixels to share it out.
+        # The fast route fits on a sample of the pixels: here are no superpixels whose means would stand for them.
         sample = Settings.for_solver(solver).constrained.sample
         found = matting_components(basis, start, iterations, sample=sample, seed=seed)
     return found.reshape(-1, *pixels.shape[:2])

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from softseg.errors import ConvergenceError, InputError
+from softseg.segments.fitted_rows import FittedRows
 from softseg.segments.rough_systems import RoughSystems
 from softseg.segments.weighted_grams import RoughGrams, WeightedGrams
 from softseg.settings import ConstrainedSettings
@@ -41,7 +42,8 @@ def constrained_sparsification(
     vectors : (N, n) float array V, orthonormal eigenvectors of the Laplacian whose span holds the constant vector.
     values : (n,) float array, the eigenvalues Lambda; small negative ones are fine.
     initial_labels : integer array of N entries (any shape, row-major), the hard segments 0..m-1 to start from.
-    settings : exponent, weight, iterations, and the number of pixels on which the fit is made (None: all of them).
+    settings : exponent, weight, iterations, and the number of pixels on which the fit is made (None: all of them). No
+        superpixels are known here: their means play no part.
     seed : chooses those pixels.
 
     Returns
@@ -58,8 +60,8 @@ def constrained_sparsification(
     Sources: Levin et al. 2008 (Spectral Matting), Sec. 4; Aksoy et al. 2018, Sec. 3.5. Differs from the released
     implementation in: 1. It eliminates the last layer and solves one dense system of all layers; since the constant
     vector lies in span(V), the sum-to-one constraint is the same for every pixel, and the minimiser comes from one
-    small system per layer and a shared multiplier. 2. The fit may use a random sample of the pixels, shared out among
-    superpixels where these are given.
+    small system per layer and a shared multiplier. 2. The fit may use a random sample of the pixels, or the means of
+    superpixels (`fit_segments`).
 
     Examples
     --------
@@ -80,49 +82,41 @@ def fit_segments(
     settings: ConstrainedSettings,
     *,
     seed: int = 0,
-    strata: np.ndarray | None = None,
+    superpixels: np.ndarray | None = None,
 ) -> np.ndarray:
     """(m', N) soft segments in the span of an eigenbasis; see `constrained_sparsification`.
 
-    `strata` are superpixels, integers of N entries, each of which gets its share of the sample: what is even inside of
-    them is then summed without error.
+    `superpixels` are integers 0..s-1 of N entries, for settings that ask for their means.
     """
-    labels = initial_labels.reshape(-1)
-    pixels = _sample(labels.size, settings.sample, seed, strata)
-    # A sum over s of N pixels is s / N of the whole sum on average: the energy of the graph must shrink with it.
-    coefficients = _sparsify(
-        torch.from_numpy(np.ascontiguousarray(basis.rows(pixels))),
-        torch.from_numpy(basis.values * (len(pixels) / labels.size)),
-        labels[pixels],
-        torch.from_numpy(basis.ones()),
-        settings,
-        refined=len(pixels) < labels.size,
-    )
+    labels, fitted = initial_labels.reshape(-1), None
+    if settings.superpixel_means and superpixels is not None:
+        fitted = FittedRows.of_superpixels(basis, labels, superpixels)
+    if fitted is None:
+        fitted = FittedRows.of_pixels(basis, labels, settings.sample, seed)
+    coefficients = _sparsify(basis, fitted, settings, refined=len(fitted.rows) < labels.size)
     return basis.combine(coefficients.numpy())
 
 
 def _sparsify(
-    basis: torch.Tensor,
-    values: torch.Tensor,
-    labels: np.ndarray,
-    ones: torch.Tensor,
-    settings: ConstrainedSettings,
-    *,
-    refined: bool = False,
+    eigenbasis: Eigenbasis, fitted: FittedRows, settings: ConstrainedSettings, *, refined: bool
 ) -> torch.Tensor:
-    """(m', n) coefficients y_k, fitted on the rows of `basis` (s, n) that are given.
+    """(m', n) coefficients y_k, from the (s, n) rows to which they are fitted.
 
-    `ones` is V^T 1 over *all* pixels, the coefficients of the constant vector; `labels` is (s,). Each round is solved
-    in double precision or, `refined`, to almost as many digits from systems that are mostly single precision.
+    Each round is solved in double precision or, `refined`, to almost as many digits from systems that are mostly single
+    precision.
     """
-    present = np.unique(labels)
-    alphas = torch.from_numpy((labels[:, None] == present).astype(np.float64))
+    basis, ones = torch.from_numpy(fitted.rows), torch.from_numpy(eigenbasis.ones())  # V^T 1 of *all* pixels
+    # A sum over s of N pixels is s / N of the whole sum on average: the energy of the graph must shrink with it.
+    values = torch.from_numpy(eigenbasis.values * (len(basis) / eigenbasis.pixels))
+    present = np.unique(fitted.labels)
+    alphas = torch.from_numpy((fitted.labels[:, None] == present).astype(np.float64))
     drops = {1 + round(settings.iterations * quarter / 4) for quarter in (1, 2, 3)}
     rounds = _RefinedRounds(basis, values, ones) if refined else _DirectRounds(basis, values, ones)
     coefficients = ones.new_zeros(len(present), len(ones))
+    counts = settings.weight**settings.gamma * torch.from_numpy(fitted.shares)[:, None]
     for iteration in range(1, settings.iterations + 1):
-        to_one = settings.weight**settings.gamma * (alphas - 1).abs().clamp_min(_TINY) ** (settings.gamma - 2)
-        to_zero = settings.weight**settings.gamma * alphas.abs().clamp_min(_TINY) ** (settings.gamma - 2)
+        to_one = counts * (alphas - 1).abs().clamp_min(_TINY) ** (settings.gamma - 2)
+        to_zero = counts * alphas.abs().clamp_min(_TINY) ** (settings.gamma - 2)
         coefficients, alphas = rounds.solve(to_one, to_zero)
         if iteration in drops:
             kept = alphas.abs().amax(0) > settings.drop_below
@@ -154,7 +148,7 @@ class _DirectRounds:
                 return coefficients, self._basis @ coefficients.T
         raise ConvergenceError(
             "The sparsification met a singular system: the eigenvectors are not linearly independent on the "
-            "sampled pixels. Use fewer eigenvectors or more sampled pixels."
+            "pixels or superpixels of the fit. Use fewer eigenvectors, or more pixels or superpixels."
         )
 
 
@@ -229,25 +223,6 @@ class _Systems:
         free = torch.cholesky_solve(right.unsqueeze(2), self.factors).squeeze(2)
         multiplier: torch.Tensor = torch.linalg.solve(self.shared, free.sum(0) - total)
         return free - (self.inverses.mT @ (self.inverses @ multiplier).unsqueeze(2)).squeeze(2)
-
-
-def _sample(total: int, count: int | None, seed: int, strata: np.ndarray | None = None) -> np.ndarray:
-    """Sorted indices of `count` random pixels out of `total` (all of them when None or not fewer).
-
-    With strata, every (total / count)-th of the pixels in the order of their stratum, at random within each.
-    """
-    if count is None or count >= total:
-        return np.arange(total)
-    rng = np.random.default_rng(seed)
-    if strata is None:
-        return np.sort(rng.choice(total, count, replace=False))
-    if strata.size != total:
-        raise InputError(f"strata {strata.shape} do not have the {total} pixels of the labels.")
-    shuffled = np.argsort(rng.random(total), kind="stable")
-    # Small integers are sorted by their digits, ten times as fast.
-    narrow = strata.reshape(-1).astype(np.min_scalar_type(int(strata.max())), copy=False)
-    ordered = shuffled[np.argsort(narrow[shuffled], kind="stable")]
-    return np.sort(ordered[((np.arange(count) + rng.random()) * (total / count)).astype(np.int64)])
 
 
 def _check(vectors: np.ndarray, values: np.ndarray, initial_labels: np.ndarray) -> None:

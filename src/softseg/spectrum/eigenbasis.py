@@ -38,11 +38,25 @@ class Eigenbasis:
         """Whether the eigenvectors are known at every pixel, not in the coarse space only."""
         return self.prolongation is None
 
+    @property
+    def pixels(self) -> int:
+        """N."""
+        return len(self.coefficients) if self.prolongation is None else self.prolongation.shape[0]
+
     def rows(self, pixels: np.ndarray) -> np.ndarray:
         """(s, n) float64 rows of V at the given pixels."""
         if self.prolongation is None:
             return np.asarray(self.coefficients[pixels], dtype=np.float64)
         return np.asarray(self.prolongation[pixels] @ self.coefficients)
+
+    def means(self, groups: np.ndarray) -> np.ndarray:
+        """(g, n) float64 mean rows of V over the pixels of each group; (N,) integers 0..g-1, none of them empty."""
+        areas = np.bincount(groups)
+        each = (1 / areas[groups]).astype(self.coefficients.dtype)
+        average = sp.csr_array((each, (groups, np.arange(groups.size))), shape=(len(areas), groups.size))
+        if self.prolongation is not None:
+            average = average @ self.prolongation
+        return np.asarray(average @ self.coefficients, dtype=np.float64)
 
     def expand(self, coefficients: np.ndarray) -> np.ndarray:
         """(N, m) float64 vectors V Y for (n, m) coefficients Y."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from softseg.graph.stencil import COLUMNS, SIDE
+from softseg.segments.fitted_rows import LEAST_SUPERPIXELS
 from softseg.segments.relaxed import SINGLE_FROM
 from softseg.settings import Settings
 
@@ -99,9 +100,12 @@ def _constrained(pixels: int, settings: Settings, statistics: Mapping[str, Any])
     # Layers are dropped on the way: their number falls from the clusters to what is left.
     fitted = (settings.constrained.clusters + segments) / 2
     rounds, sample = settings.constrained.iterations, min(pixels, settings.constrained.sample or pixels)
+    superpixels = statistics.get("superpixels", 0)
+    if settings.constrained.superpixel_means and superpixels >= LEAST_SUPERPIXELS * n:
+        sample = superpixels
     pairs = n * (n + 1) // 2
-    # On a sample they are made in single precision, from products of columns that stay in the cache; else in double
-    # precision, from products that are kept (segments/weighted_grams.py).
+    # On a sample, or means, they are made in single precision, from products of columns that stay in the cache; else in
+    # double precision, from products that are kept (segments/weighted_grams.py).
     precision, size, columns = ("float32", 4, n) if sample < pixels else ("float64", 8, pairs)
     grams = rounds * (size * (sample * columns + sample * fitted) + 8 * fitted * pairs)
     yield Work("constrained sparsification", "Grams", precision, grams, rounds * 2 * sample * pairs * fitted)
