@@ -94,7 +94,7 @@ def _straightforward(
     start = initial_clusters(features).ravel()
     fit = straightforward.constrained_sparsification
     seconds["constrained sparsification"], _ = timed(lambda: fit(vectors, values, start))
-    grouped = exact.grouped(count)
+    grouped = exact.fitted(exact.grouped(count))
     relax = straightforward.relaxed_sparsification
     seconds["relaxed sparsification"], _ = timed(lambda: relax(grouped, graph, image))
     return seconds, float(abs(graph - exact.laplacian).max())

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from softseg.errors import InputError
 from softseg.segments.constrained import fit_segments
-from softseg.segments.fitted_rows import FittedRows
+from softseg.segments.fitted_rows import fitted_rows
 from softseg.settings import ConstrainedSettings
 from softseg.spectrum import Eigenbasis
 
@@ -22,44 +22,50 @@ BASIS = Eigenbasis(np.array([0.0, 0.1, 0.2]), VECTORS, None, {})
 COARSE = Eigenbasis(BASIS.values, RNG.normal(size=(12, 3)), sp.csr_array(sp.random(300, 12, 0.3, random_state=RNG)), {})
 
 
+MEANS = ConstrainedSettings(sample=200, superpixel_means=True, iterations=3)
+
+
 @pytest.mark.parametrize(
     ("basis", "tolerance"),
     [(BASIS, 1e-14), (COARSE, 1e-14), (replace(BASIS, coefficients=VECTORS.astype(np.float32)), 1e-6)],
 )
 def test_a_superpixel_is_its_mean_its_area_and_the_label_of_most_of_it(basis: Eigenbasis, tolerance: float) -> None:
-    fitted = FittedRows.of_superpixels(basis, LABELS, SUPERPIXELS)
-    assert fitted is not None and fitted.rows.dtype == np.float64 and basis.pixels == 300
-    rows = basis.rows(np.arange(300))
-    for i, (row, label, share) in enumerate(zip(fitted.rows, fitted.labels, fitted.shares, strict=True)):
+    fitted = fitted_rows(basis, MEANS, superpixels=SUPERPIXELS)
+    assert fitted.rows.shape == (30, 3) and fitted.rows.dtype == np.float64 and basis.pixels == 300
+    rows, layers = basis.rows(np.arange(300)), RNG.random((4, 300))
+    labels, alphas = fitted.labels(LABELS), fitted.alphas(layers)
+    for i in range(30):
         inside = SUPERPIXELS.ravel() == i
-        np.testing.assert_allclose(row, rows[inside].mean(axis=0), rtol=0, atol=tolerance)
+        np.testing.assert_allclose(fitted.rows[i], rows[inside].mean(axis=0), rtol=0, atol=tolerance)
+        np.testing.assert_allclose(alphas[i], layers[:, inside].mean(axis=1), rtol=0, atol=1e-14)
         counts = [int((LABELS[inside] == k).sum()) for k in range(3)]
-        assert label == counts.index(max(counts))
-        assert share == pytest.approx(inside.sum() / 10)
+        assert labels[i] == counts.index(max(counts))
+        assert fitted.shares[i] == pytest.approx(inside.sum() / 10)
 
 
 def test_few_superpixels_do_not_determine_many_coefficients() -> None:
     """Ten for each eigenvector are enough; with fewer, pixels are taken as if there were none."""
     few = np.where(SUPERPIXELS == 29, 0, SUPERPIXELS)
-    assert FittedRows.of_superpixels(BASIS, LABELS, few) is None
-    settings = ConstrainedSettings(sample=200, superpixel_means=True, iterations=3)
-    by_means, by_pixels = (fit_segments(BASIS, LABELS, settings, superpixels=each) for each in (SUPERPIXELS, few))
-    assert by_pixels.tobytes() == fit_segments(BASIS, LABELS, settings).tobytes() != by_means.tobytes()
-    by_default = replace(settings, superpixel_means=False)
+    by_means, by_pixels = (fit_segments(BASIS, LABELS, MEANS, superpixels=each) for each in (SUPERPIXELS, few))
+    assert by_pixels.tobytes() == fit_segments(BASIS, LABELS, MEANS).tobytes() != by_means.tobytes()
+    by_default = replace(MEANS, superpixel_means=False)
     assert by_pixels.tobytes() == fit_segments(BASIS, LABELS, by_default, superpixels=SUPERPIXELS).tobytes()
 
 
 def test_pixels_are_drawn_by_chance_and_count_the_same() -> None:
-    fitted = FittedRows.of_pixels(BASIS, LABELS, 100, seed=3)
+    fitted = fitted_rows(BASIS, ConstrainedSettings(sample=100), seed=3)
     drawn = np.sort(np.random.default_rng(3).choice(300, 100, replace=False))
+    layers = RNG.random((4, 300))
     np.testing.assert_array_equal(fitted.rows, VECTORS[drawn])
-    np.testing.assert_array_equal(fitted.labels, LABELS[drawn])
+    np.testing.assert_array_equal(fitted.labels(LABELS), LABELS[drawn])
+    np.testing.assert_array_equal(fitted.alphas(layers), layers.T[drawn])
     assert (fitted.shares == 1).all()
     for everything in (None, 300, 301):
-        np.testing.assert_array_equal(FittedRows.of_pixels(BASIS, LABELS, everything, seed=3).rows, VECTORS)
+        rows = fitted_rows(BASIS, ConstrainedSettings(sample=everything), seed=3).rows
+        np.testing.assert_array_equal(rows, VECTORS)
 
 
 @pytest.mark.parametrize("superpixels", [SUPERPIXELS[:-1], SUPERPIXELS + 1])
 def test_superpixels_that_are_not_those_of_the_photo_are_refused(superpixels: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"0\.\.s-1, all of them present, at the 300 pixels"):
-        FittedRows.of_superpixels(BASIS, LABELS, superpixels)
+        fitted_rows(BASIS, MEANS, superpixels=superpixels)

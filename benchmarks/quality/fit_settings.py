@@ -1,0 +1,96 @@
+"""To what, and in how many rounds, the soft segments are fitted: chosen on training photos, by the covering of regions.
+
+    softseg train --recipe boundaries --set steps=500 --data bsds-odd:BSDS500/train -o odd --device cpu
+    python -m benchmarks.quality.fit_settings BSDS500/train --boundaries odd/model.safetensors \\
+        -o benchmarks/quality/fit_settings.json
+
+The eigenvectors of every sixth photo are made once; then the constrained sparsification of each way, and the pipeline's
+grouping. A pixel belongs to its largest soft segment, at the best number of layers for all photos (ODS) and for each
+(OIS). The map of boundaries must come from a network that has not seen these photos, those of an even place in the
+order of names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import machine
+from benchmarks.quality.covering_ablation import Sums, curve, cuts, summary
+from softseg.evaluation.region_errors import contingency
+from softseg.features import boundary_map, extract, project
+from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_affinity, superpixels
+from softseg.segments import initial_clusters, segment_tree
+from softseg.segments.constrained import fit_segments
+from softseg.settings import ConstrainedSettings, Settings
+from softseg.spectrum import eigenbasis
+from softseg.training.datasets import Bsds
+
+USED = Settings.for_solver("fast").constrained
+ROUNDS = (3, 5, 10, 20, 40)
+WAYS: Mapping[str, ConstrainedSettings] = {
+    **{f"superpixels, {rounds} rounds": replace(USED, iterations=rounds) for rounds in ROUNDS},
+    **{
+        f"5,000 pixels, {rounds} rounds": replace(USED, iterations=rounds, superpixel_means=False)
+        for rounds in (10, 40)
+    },
+    **{f"superpixels, 10 rounds, {clusters} clusters": replace(USED, clusters=clusters) for clusters in (25, 60)},
+}
+
+
+def main() -> None:
+    """Fit in all the ways, score, and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--boundaries", type=Path, required=True, help="weights that have not seen the even photos")
+    parser.add_argument("--every", type=int, default=6, help="an even number")
+    arguments = parser.parse_args()
+    photos = Bsds(arguments.folder)
+    chosen = range(0, len(photos.names), arguments.every)
+    found: dict[str, list[tuple[Sums, int, float]]] = {}
+    for number, i in enumerate(chosen):
+        for way, sums, segments, seconds in ways(photos, i, arguments.boundaries):
+            found.setdefault(way, []).append((sums, segments, seconds))
+        print(f"{number + 1}/{len(chosen)} {photos.names[i]}", flush=True)
+    results = {way: row(list(values)) for way, values in found.items()}
+    for way, values in results.items():
+        print(f"{way:<36} ODS {values['ods']:.3f}  OIS {values['ois']:.3f}  {values['segments']:.0f} segments")
+    contents = {"machine": machine(), "every": arguments.every, "results": results}
+    arguments.output.write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
+
+
+def ways(photos: Bsds, i: int, weights: Path) -> Iterator[tuple[str, Sums, int, float]]:
+    """Each way, its covering of photo `i` at each number of layers, its soft segments and its seconds."""
+    image, people = photos.load(i).image / 255.0, photos.annotations(i)
+    features, labels = project(extract(image), image), superpixels(image)
+    graph = laplacian(matting_affinity(image), semantic_affinity(features, labels), color_affinity(image, labels))
+    basis = eigenbasis(graph, image, Settings.for_solver("fast").spectrum)
+    boundaries = boundary_map(image, path=weights)
+    for way, settings in WAYS.items():
+        start = initial_clusters(features, settings.clusters)
+        begin = time.perf_counter()
+        segments = fit_segments(basis, start, settings, superpixels=labels)
+        seconds = time.perf_counter() - begin
+        owners = segments.argmax(axis=0).reshape(image.shape[:2])
+        tree = segment_tree(segments, features, image, boundaries=boundaries)
+        tables = [contingency(owners, person) for person in people]
+        yield way, curve(tables, cuts(tree, np.unique(owners)), len(segments)), len(segments), seconds
+
+
+def row(values: list[tuple[Sums, int, float]]) -> dict[str, Any]:
+    """The summary of all photos."""
+    sums, segments, seconds = zip(*values, strict=True)
+    means = {"segments": round(float(np.mean(segments)), 1), "seconds": round(float(np.median(seconds)), 2)}
+    return summary(list(sums)) | means
+
+
+if __name__ == "__main__":
+    main()
