@@ -16,7 +16,7 @@ from softseg.features import boundary_map, extract, project
 from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_affinity, superpixels
 from softseg.images import load_photo
 from softseg.segments import group, initial_clusters, relaxed_sparsification
-from softseg.segments.constrained import fit_layers, fit_segments
+from softseg.segments.constrained import fit_segments
 from softseg.spectrum import eigenbasis
 
 settings = softseg.Settings.for_solver("fast", seed=0)
@@ -42,10 +42,9 @@ start = initial_clusters(features, settings.constrained.clusters, seed=settings.
 segments = fit_segments(basis, start, settings.constrained, seed=settings.seed, superpixels=labels)
 print(f"soft segments   {len(segments)}")
 
-# 5. Segments that mean the same are added up, fitted again, and the layers are sharpened pixel by pixel.
+# 5. Segments that mean the same are added up, and the layers are sharpened pixel by pixel.
 boundaries = boundary_map(image)  # where people would draw a line
 grouped, cluster = group(segments, features, layers=5, image=image, boundaries=boundaries, settings=settings.grouping)
-grouped = fit_layers(basis, grouped, settings.constrained, seed=settings.seed, superpixels=labels)
 alphas = relaxed_sparsification(grouped, graph, image, settings.relaxed)
 alphas = alphas[np.argsort(-alphas.mean(axis=(1, 2), dtype=np.float64), kind="stable")]
 print(f"layers          {alphas.shape}, made of {np.bincount(cluster)} segments")

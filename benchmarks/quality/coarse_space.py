@@ -25,7 +25,7 @@ from benchmarks.quality.fast_vs_exact import LAYERS, reduced, transfer
 from softseg.features import extract, project
 from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_affinity, superpixels
 from softseg.segments import initial_clusters, relaxed_sparsification
-from softseg.segments.constrained import fit_layers, fit_segments
+from softseg.segments.constrained import fit_segments
 from softseg.segments.grouping import add_up, segment_tree
 from softseg.settings import RelaxedSettings, Settings, Solver, SpectrumSettings
 from softseg.spectrum import Eigenbasis, eigenbasis
@@ -84,8 +84,7 @@ def main() -> None:
         if like is None:
             like = add_up(segments, segment_tree(segments, features, image).cut(LAYERS))[0]
         grouped = transfer(segments, like)
-        fitted = fit_layers(basis, grouped, settings, superpixels=labels)
-        return grouped, relaxed_sparsification(fitted, graph, image, RelaxedSettings())
+        return grouped, relaxed_sparsification(grouped, graph, image, RelaxedSettings())
 
     grouped, reference = layers(exact, "exact", None)
     rows: list[dict[str, Any]] = []

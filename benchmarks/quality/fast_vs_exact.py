@@ -14,8 +14,8 @@ the same features, superpixels, seed and number of layers.
 - "alpha", of a photo with a true alpha beside it (alpha.png, as in alphamatting): mean squared error of the best union
   of each route's own 12 layers.
 
-With `--kept`, eigenvectors and soft segments of the exact route stay in that folder, for the next comparison. They are
-taken up by photo, size, features and settings; whoever changes the exact route itself must empty the folder.
+With `--kept`, the soft segments of the exact route stay in that folder, for the next comparison. They are taken up by
+photo, size, features and settings; whoever changes the exact route itself must empty the folder.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ from softseg.images import load_photo
 from softseg.pipeline import Decomposition, decompose
 from softseg.segments import relaxed_sparsification
 from softseg.settings import Settings
-from softseg.spectrum import Eigenbasis
 from softseg.training.datasets import Bsds
 
 LAYERS = 5
@@ -91,10 +90,10 @@ def compare(path: Path, pixels: int, kept: Path | None) -> dict[str, Any]:
     start = time.perf_counter()
     fast = decompose(image, features=segments.features, settings=Settings.for_solver("fast"))
     seconds = time.perf_counter() - start
-    exact = replace(fast, basis=segments.basis, segments=segments.segments, settings=Settings.for_solver("exact"))
+    exact = replace(fast, segments=segments.segments, settings=Settings.for_solver("exact"))
     grouped = exact.grouped(LAYERS)
-    reference, own = finish(exact, grouped), finish(fast, fast.grouped(LAYERS))
-    difference = np.abs(finish(fast, transfer(fast.segments, grouped)) - reference).mean(axis=(1, 2))
+    reference, own = relax(exact, grouped), relax(fast, fast.grouped(LAYERS))
+    difference = np.abs(relax(fast, transfer(fast.segments, grouped)) - reference).mean(axis=(1, 2))
     return {
         "photo": path.parent.name if path.stem == "image" else path.stem,
         "size": list(image.size),
@@ -111,7 +110,6 @@ class ExactSegments:
     """What takes long."""
 
     features: np.ndarray  # (h, w, 3)
-    basis: Eigenbasis
     segments: np.ndarray  # (m, N) soft segments of the exact route
     seconds: float  # of `decompose`
 
@@ -124,16 +122,14 @@ def exact_segments(image: Image.Image, kept: Path | None) -> ExactSegments:
     file = kept and kept / f"{sha256(image.tobytes() + decisive).hexdigest()[:24]}.npz"
     if file and file.is_file():
         with np.load(file) as found:
-            basis = Eigenbasis(found["values"], found["vectors"], None, {})
-            return ExactSegments(found["features"], basis, found["segments"], float(found["seconds"]))
+            return ExactSegments(found["features"], found["segments"], float(found["seconds"]))
     start = time.perf_counter()
     parts = decompose(image, settings=settings)
-    made = ExactSegments(parts.features, parts.basis, parts.segments, time.perf_counter() - start)
+    made = ExactSegments(parts.features, parts.segments, time.perf_counter() - start)
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
         buffer = BytesIO()
-        eigenpairs = {"values": made.basis.values, "vectors": made.basis.coefficients}
-        np.savez(buffer, features=made.features, segments=made.segments, seconds=made.seconds, **eigenpairs)
+        np.savez_compressed(buffer, features=made.features, segments=made.segments, seconds=made.seconds)
         write_atomically(file, lambda stream: stream.write(buffer.getvalue()))
     return made
 
@@ -166,13 +162,10 @@ def reduced(path: Path, pixels: int) -> Image.Image:
     return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
 
 
-def finish(decomposition: Decomposition, layers: np.ndarray) -> np.ndarray:
-    """(K, h, w) final alphas of (K, N) sums of soft segments."""
+def relax(decomposition: Decomposition, layers: np.ndarray) -> np.ndarray:
+    """(K, h, w) final alphas of (K, N) layers."""
     return relaxed_sparsification(
-        decomposition.fitted(layers),
-        decomposition.laplacian,
-        decomposition.photo.pixels,
-        decomposition.settings.relaxed,
+        layers, decomposition.laplacian, decomposition.photo.pixels, decomposition.settings.relaxed
     )
 
 

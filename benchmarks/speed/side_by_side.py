@@ -92,9 +92,9 @@ def _straightforward(
     wanted = min(100, graph.shape[0] // 4)
     seconds["eigenvectors"], (values, vectors) = timed(lambda: straightforward.eigenvectors(graph, wanted))
     start = initial_clusters(features).ravel()
-    fit = straightforward.constrained_sparsification
-    seconds["constrained sparsification"], _ = timed(lambda: fit(vectors, values, start))
-    grouped = exact.fitted(exact.grouped(count))
+    fit, rounds = straightforward.constrained_sparsification, exact.settings.constrained.iterations
+    seconds["constrained sparsification"], _ = timed(lambda: fit(vectors, values, start, rounds))
+    grouped = exact.grouped(count)
     relax = straightforward.relaxed_sparsification
     seconds["relaxed sparsification"], _ = timed(lambda: relax(grouped, graph, image))
     return seconds, float(abs(graph - exact.laplacian).max())

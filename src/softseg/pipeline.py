@@ -19,14 +19,14 @@ from softseg.images import Photo, check_map, load_photo
 from softseg.layers import SoftSegments
 from softseg.progress import Progress, Stopwatch
 from softseg.segments import group, initial_clusters, segment_tree
-from softseg.segments.constrained import fit_layers, fit_segments
+from softseg.segments.constrained import fit_segments
 from softseg.segments.full_size import at_full_size, reduced, working_size
 from softseg.segments.grouping import add_up
 from softseg.segments.merging import MergeTree
 from softseg.segments.relaxed import relax
 from softseg.segments.simplex import project_to_simplex
 from softseg.settings import DeviceName, Grouping, Settings, Solver
-from softseg.spectrum import Eigenbasis, eigenbasis
+from softseg.spectrum import eigenbasis
 
 
 def segment(
@@ -136,9 +136,7 @@ def decompose(
     if pixels.shape != photo.pixels.shape:
         notes += (f"taken apart at {pixels.shape[1]} x {pixels.shape[0]} pixels, layers brought to full size",)
     photo = replace(photo, notes=photo.notes + notes)
-    return Decomposition(
-        photo, semantic, graph, basis, labels, segments, settings, model, stage.timings, statistics, pixels
-    )
+    return Decomposition(photo, semantic, graph, segments, settings, model, stage.timings, statistics, pixels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +146,6 @@ class Decomposition:
     photo : the photograph as it was used.
     features : (h, w, 3) semantic features in [0, 1] of the N = h w `pixels`.
     laplacian : (N, N) sparse, of the graph.
-    basis : the eigenvectors.
-    superpixels : (h, w) labels 0..s-1.
     segments : (m, N) float64 soft segments, summing to one within about 1e-5.
     pixels : (h, w, 3) float64, the photograph at the size at which it was taken apart: its own, or for a large one that
         of `settings.working_pixels`.
@@ -158,8 +154,6 @@ class Decomposition:
     photo: Photo
     features: np.ndarray
     laplacian: sp.csr_array
-    basis: Eigenbasis
-    superpixels: np.ndarray
     segments: np.ndarray
     settings: Settings
     model: dict[str, str]
@@ -174,7 +168,7 @@ class Decomposition:
         grouping: Grouping = "agglomerative",
         progress: Progress | None = None,
     ) -> SoftSegments:
-        """`count` layers: soft segments that mean the same added up, fitted again, then sharpened at every pixel.
+        """`count` layers: soft segments that mean the same added up, then sharpened at every pixel.
 
         Raises
         ------
@@ -195,8 +189,6 @@ class Decomposition:
         with stage("grouping"):
             wanted = self.natural_count if count == "auto" else count
             grouped = self.grouped(wanted, grouping)
-        with stage("constrained sparsification of layers"):
-            grouped = self.fitted(grouped)
         with stage("relaxed sparsification"):
             relaxed = relax(grouped, self.laplacian, self.pixels, self.settings.relaxed)
             alphas = project_to_simplex(relaxed.alphas)
@@ -237,11 +229,6 @@ class Decomposition:
         if grouping == "agglomerative":
             return add_up(self.segments, self.tree.cut(count))[0]
         return group(self.segments, self.features, count, grouping, seed=self.settings.seed)[0]
-
-    def fitted(self, grouped: np.ndarray) -> np.ndarray:
-        """(K, N) sums of soft segments, nearer to binary within the span of the eigenvectors."""
-        settings = self.settings
-        return fit_layers(self.basis, grouped, settings.constrained, seed=settings.seed, superpixels=self.superpixels)
 
     @cached_property
     def tree(self) -> MergeTree:

@@ -55,7 +55,6 @@ class ConstrainedSettings:
 
     clusters: int = 40  # released: k-means clusters of the features that start it
     iterations: int = 40  # released; the pipeline's are fewer, `Settings.constrained`
-    layer_iterations: int = 10  # measured: more rounds, for the layers to which the segments were added up
     gamma: float = 0.8  # paper: exponent of the sparsity
     weight: float = 0.3  # released: w in w^gamma
     drop_below: float = 0.1  # released: a layer whose largest |alpha| is not above this is dropped
@@ -129,7 +128,6 @@ class Settings:
             "spectrum.smoothing_steps + 1": self.spectrum.smoothing_steps + 1,
             "constrained.clusters": self.constrained.clusters,
             "constrained.iterations": self.constrained.iterations,
-            "constrained.layer_iterations + 1": self.constrained.layer_iterations + 1,
             "grouping.automatic_most - 1": self.grouping.automatic_most - 1,
             "constrained.sample": 1 if self.constrained.sample is None else self.constrained.sample,
         }

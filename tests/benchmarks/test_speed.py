@@ -60,7 +60,7 @@ def test_relaxed_layers() -> None:
 
 def test_routes_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     rounds = straightforward.constrained_sparsification
-    monkeypatch.setattr(straightforward, "constrained_sparsification", lambda *a: rounds(*a, iterations=1))
+    monkeypatch.setattr(straightforward, "constrained_sparsification", lambda *a: rounds(*a[:3], iterations=1))
     monkeypatch.setitem(sys.modules, "pymatting", None)  # as if it were not installed
     found = side_by_side.rounded(side_by_side.compare(None, (40, 32), runs=1, count=2))
     assert set(found["seconds"]) == {"fast", "exact", "scipy"}

@@ -54,4 +54,4 @@ def test_the_fast_route_is_near_the_exact_one(name: str, layers: int) -> None:
 
 def relaxed(decomposition: Decomposition, layers: np.ndarray) -> np.ndarray:
     pixels, settings = decomposition.photo.pixels, decomposition.settings.relaxed
-    return relaxed_sparsification(decomposition.fitted(layers), decomposition.laplacian, pixels, settings)
+    return relaxed_sparsification(layers, decomposition.laplacian, pixels, settings)

@@ -11,7 +11,6 @@ import scipy.sparse as sp
 from softseg.images import load_photo
 from softseg.pipeline import Decomposition
 from softseg.settings import Settings
-from softseg.spectrum import Eigenbasis
 
 from .data import HEIGHT, WIDTH
 
@@ -40,8 +39,6 @@ class QuickParts:
             photo=photo,
             features=np.repeat(MEANINGS[quarters()][:, :, None], 3, axis=2),
             laplacian=sp.csr_array((h * w, h * w)),
-            basis=Eigenbasis(np.zeros(4), hard.T / np.sqrt(hard.sum(axis=1)), None, {}),
-            superpixels=owner,
             segments=hard,
             settings=Settings(),
             model={},

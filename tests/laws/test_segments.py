@@ -20,13 +20,13 @@ from softseg.segments import (
     relaxed_sparsification,
     weighted_grams,
 )
-from softseg.segments.constrained import fit_layers, fit_segments
+from softseg.segments.constrained import fit_segments
 from softseg.segments.relaxed import gradient_magnitude, project_to_simplex, relax
 from softseg.settings import ConstrainedSettings, RelaxedSettings
 from softseg.spectrum import Eigenbasis, smallest_eigenpairs
 from tests.laws.examples import KINDS, make_image, make_laplacian, make_partition, seeds
 from tests.laws.profile import few, law
-from tests.reference.constrained import constrained_sparsification_reference, layers_reference
+from tests.reference.constrained import constrained_sparsification_reference
 from tests.reference.relaxed import gradient_magnitude_reference, relaxed_sparsification_reference
 
 # Constrained sparsification
@@ -481,37 +481,3 @@ def test_segments_fitted_to_superpixels_sum_to_one(basis: tuple[np.ndarray, np.n
     segments = fit_segments(Eigenbasis(values, vectors, None, {}), labels, settings, superpixels=superpixels)
     np.testing.assert_allclose(segments.sum(axis=0), 1, atol=1e-9)
     np.testing.assert_allclose(segments, segments @ vectors @ vectors.T, atol=1e-9)
-
-
-@pytest.mark.parametrize("iterations", [1, 4])
-@pytest.mark.parametrize("n", [6, 20])
-def test_layers_agree_with_the_transcription(n: int, iterations: int) -> None:
-    vectors, values, labels = make_basis(n, seed=iterations)
-    layers = constrained_sparsification(vectors, values, labels % 3, SHORT)
-    settings = ConstrainedSettings(layer_iterations=iterations)
-    found = fit_layers(Eigenbasis(values, vectors, None, {}), layers, settings)
-    np.testing.assert_allclose(found, layers_reference(vectors, values, layers, iterations), atol=1e-6)
-    assert np.abs(found - layers).max() > 1e-3
-
-
-@few
-@given(bases, seeds)
-def test_more_rounds_make_layers_more_nearly_binary(
-    basis: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int
-) -> None:
-    """None is dropped, a faint one neither; none of the rounds leaves the span or the sum."""
-    vectors, values, labels = basis
-    layers = constrained_sparsification(vectors, values, labels, ConstrainedSettings(iterations=2, drop_below=0))
-    layers = np.stack([layers[0], 0.01 * layers[1:].sum(axis=0), 0.99 * layers[1:].sum(axis=0)])
-    eigenbasis, settings = Eigenbasis(values, vectors, None, {}), ConstrainedSettings(superpixel_means=True)
-    found = fit_layers(eigenbasis, layers, settings, superpixels=make_partition(16, 18, 200, seed))
-    assert found.shape == layers.shape
-    np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-9)
-    np.testing.assert_allclose(found, found @ vectors @ vectors.T, atol=1e-9)
-
-    def sparsity(alphas: np.ndarray) -> float:
-        return float((np.abs(alphas) ** 0.8 + np.abs(1 - alphas) ** 0.8).mean())
-
-    assert sparsity(found) < sparsity(layers)
-    nothing_more = replace(settings, layer_iterations=0)
-    assert fit_layers(eigenbasis, layers, nothing_more) is layers

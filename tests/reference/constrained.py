@@ -27,22 +27,6 @@ def constrained_sparsification_reference(
     return alphas
 
 
-def layers_reference(
-    vectors: np.ndarray,
-    values: np.ndarray,
-    layers: np.ndarray,
-    iterations: int,
-    gamma: float = 0.8,
-    weight: float = 0.3,
-) -> np.ndarray:
-    """(K, N) layers after more rounds from (K, N) ones; none is dropped."""
-    for _ in range(iterations):
-        to_one = weight**gamma * np.maximum(abs(layers - 1), 1e-10) ** (gamma - 2)
-        to_zero = weight**gamma * np.maximum(abs(layers), 1e-10) ** (gamma - 2)
-        layers = _minimise(vectors, values, to_one, to_zero, vectors.sum(axis=0)) @ vectors.T
-    return layers
-
-
 def _minimise(
     vectors: np.ndarray, values: np.ndarray, to_one: np.ndarray, to_zero: np.ndarray, ones: np.ndarray
 ) -> np.ndarray:

@@ -30,16 +30,14 @@ MEANS = ConstrainedSettings(sample=200, superpixel_means=True, iterations=3)
     [(BASIS, 1e-14), (COARSE, 1e-14), (replace(BASIS, coefficients=VECTORS.astype(np.float32)), 1e-6)],
 )
 def test_a_superpixel_is_its_mean_its_area_and_the_label_of_most_of_it(basis: Eigenbasis, tolerance: float) -> None:
-    fitted = fitted_rows(basis, MEANS, superpixels=SUPERPIXELS)
+    fitted = fitted_rows(basis, LABELS, MEANS, superpixels=SUPERPIXELS)
     assert fitted.rows.shape == (30, 3) and fitted.rows.dtype == np.float64 and basis.pixels == 300
-    rows, layers = basis.rows(np.arange(300)), RNG.random((4, 300))
-    labels, alphas = fitted.labels(LABELS), fitted.alphas(layers)
+    rows = basis.rows(np.arange(300))
     for i in range(30):
         inside = SUPERPIXELS.ravel() == i
         np.testing.assert_allclose(fitted.rows[i], rows[inside].mean(axis=0), rtol=0, atol=tolerance)
-        np.testing.assert_allclose(alphas[i], layers[:, inside].mean(axis=1), rtol=0, atol=1e-14)
         counts = [int((LABELS[inside] == k).sum()) for k in range(3)]
-        assert labels[i] == counts.index(max(counts))
+        assert fitted.labels[i] == counts.index(max(counts))
         assert fitted.shares[i] == pytest.approx(inside.sum() / 10)
 
 
@@ -53,19 +51,17 @@ def test_few_superpixels_do_not_determine_many_coefficients() -> None:
 
 
 def test_pixels_are_drawn_by_chance_and_count_the_same() -> None:
-    fitted = fitted_rows(BASIS, ConstrainedSettings(sample=100), seed=3)
+    fitted = fitted_rows(BASIS, LABELS, ConstrainedSettings(sample=100), seed=3)
     drawn = np.sort(np.random.default_rng(3).choice(300, 100, replace=False))
-    layers = RNG.random((4, 300))
     np.testing.assert_array_equal(fitted.rows, VECTORS[drawn])
-    np.testing.assert_array_equal(fitted.labels(LABELS), LABELS[drawn])
-    np.testing.assert_array_equal(fitted.alphas(layers), layers.T[drawn])
+    np.testing.assert_array_equal(fitted.labels, LABELS[drawn])
     assert (fitted.shares == 1).all()
     for everything in (None, 300, 301):
-        rows = fitted_rows(BASIS, ConstrainedSettings(sample=everything), seed=3).rows
+        rows = fitted_rows(BASIS, LABELS, ConstrainedSettings(sample=everything), seed=3).rows
         np.testing.assert_array_equal(rows, VECTORS)
 
 
 @pytest.mark.parametrize("superpixels", [SUPERPIXELS[:-1], SUPERPIXELS + 1])
 def test_superpixels_that_are_not_those_of_the_photo_are_refused(superpixels: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"0\.\.s-1, all of them present, at the 300 pixels"):
-        fitted_rows(BASIS, MEANS, superpixels=superpixels)
+        fitted_rows(BASIS, LABELS, MEANS, superpixels=superpixels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -89,67 +88,39 @@ def fit_segments(
 
     `superpixels` are integers 0..s-1 of N entries, for settings that ask for their means.
     """
-    fit = _Fit(basis, fitted_rows(basis, settings, seed=seed, superpixels=superpixels), settings)
-    labels = fit.fitted.labels(initial_labels.reshape(-1))
-    alphas = (labels[:, None] == np.unique(labels)).astype(np.float64)
-    # Differs from the released code in: 5. The pipeline asks for fewer rounds, after which more segments are left.
-    drops = {1 + round(settings.iterations * quarter / 4) for quarter in (1, 2, 3)}
-    return basis.combine(fit.coefficients(alphas, settings.iterations, drops))
+    fitted = fitted_rows(basis, initial_labels.reshape(-1), settings, seed=seed, superpixels=superpixels)
+    return basis.combine(_sparsify(basis, fitted, settings).numpy())
 
 
-def fit_layers(
-    basis: Eigenbasis,
-    layers: np.ndarray,
-    settings: ConstrainedSettings,
-    *,
-    seed: int = 0,
-    superpixels: np.ndarray | None = None,
-) -> np.ndarray:
-    """(K, N) layers, sums of soft segments, brought nearer to binary by `settings.layer_iterations` more rounds.
+def _sparsify(eigenbasis: Eigenbasis, fitted: FittedRows, settings: ConstrainedSettings) -> torch.Tensor:
+    """(m', n) coefficients y_k, from the (s, n) rows to which they are fitted.
 
-    Differs from the paper in: 6. It adds segments up after the last round. Segments that become one layer need not be
-    kept apart, so that some of the rounds are better spent on their sum. None of the layers is dropped.
+    Where some rows stand for all pixels, each round is solved to almost all digits of double precision from systems
+    that are mostly single precision.
     """
-    if not settings.layer_iterations:
-        return layers
-    fit = _Fit(basis, fitted_rows(basis, settings, seed=seed, superpixels=superpixels), settings)
-    return basis.combine(fit.coefficients(fit.fitted.alphas(layers), settings.layer_iterations))
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """Reweighted least squares on some rows of the eigenvectors."""
-
-    basis: Eigenbasis
-    fitted: FittedRows
-    settings: ConstrainedSettings
-
-    def coefficients(self, start: np.ndarray, iterations: int, drops: Collection[int] = ()) -> np.ndarray:
-        """(m', n) coefficients y_k after so many rounds from (s, m) alphas; what has vanished is dropped after `drops`.
-
-        Where some rows stand for all pixels, each round is solved to almost all digits of double precision from systems
-        that are mostly single precision.
-        """
-        settings = self.settings
-        basis = torch.from_numpy(self.fitted.rows)
-        ones = torch.from_numpy(self.basis.ones())  # V^T 1 of *all* pixels, the coefficients of the constant vector
-        # A sum over s of N pixels is s / N of the whole sum on average: the energy of the graph must shrink with it.
-        values = torch.from_numpy(self.basis.values * (len(basis) / self.basis.pixels))
-        way = _RefinedRounds if len(basis) < self.basis.pixels else _DirectRounds
-        rounds, alphas = way(basis, values, ones), torch.from_numpy(start)
-        coefficients = ones.new_zeros(alphas.shape[1], len(ones))
-        counts = settings.weight**settings.gamma * torch.from_numpy(self.fitted.shares)[:, None]
-        for iteration in range(1, iterations + 1):
-            to_one = counts * (alphas - 1).abs().clamp_min(_TINY) ** (settings.gamma - 2)
-            to_zero = counts * alphas.abs().clamp_min(_TINY) ** (settings.gamma - 2)
-            coefficients, alphas = rounds.solve(to_one, to_zero)
-            if iteration in drops:
-                kept = alphas.abs().amax(0) > settings.drop_below
-                if bool(kept.any()):  # nothing but layers that fade would leave no layer at all
-                    alphas, coefficients = alphas[:, kept], coefficients[kept]
-        # Differs from the released code in: 3. Layers dropped last took their small share with them; it is given back
-        # evenly, so that the sum is one whatever the number of iterations.
-        return np.asarray(coefficients + (ones - coefficients.sum(0)) / len(coefficients))
+    basis = torch.from_numpy(fitted.rows)
+    ones = torch.from_numpy(eigenbasis.ones())  # V^T 1 of *all* pixels, the coefficients of the constant vector
+    # A sum over s of N pixels is s / N of the whole sum on average: the energy of the graph must shrink with it.
+    values = torch.from_numpy(eigenbasis.values * (len(basis) / eigenbasis.pixels))
+    way = _RefinedRounds if len(basis) < eigenbasis.pixels else _DirectRounds
+    rounds = way(basis, values, ones)
+    present = np.unique(fitted.labels)
+    alphas = torch.from_numpy((fitted.labels[:, None] == present).astype(np.float64))
+    drops = {1 + round(settings.iterations * quarter / 4) for quarter in (1, 2, 3)}
+    coefficients = ones.new_zeros(len(present), len(ones))
+    counts = settings.weight**settings.gamma * torch.from_numpy(fitted.shares)[:, None]
+    # Differs from the released code in: 5. The pipeline asks for fewer rounds, after which more segments are left.
+    for iteration in range(1, settings.iterations + 1):
+        to_one = counts * (alphas - 1).abs().clamp_min(_TINY) ** (settings.gamma - 2)
+        to_zero = counts * alphas.abs().clamp_min(_TINY) ** (settings.gamma - 2)
+        coefficients, alphas = rounds.solve(to_one, to_zero)
+        if iteration in drops:
+            kept = alphas.abs().amax(0) > settings.drop_below
+            if bool(kept.any()):  # nothing but layers that fade would leave no layer at all
+                alphas, coefficients = alphas[:, kept], coefficients[kept]
+    # Differs from the released code in: 3. Layers dropped last took their small share with them; it is given back
+    # evenly, so that the sum is one whatever the number of iterations.
+    return coefficients + (ones - coefficients.sum(0)) / len(coefficients)
 
 
 class _DirectRounds:

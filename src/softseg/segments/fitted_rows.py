@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,73 +14,49 @@ from softseg.spectrum import Eigenbasis
 LEAST_SUPERPIXELS = 10
 
 
-class FittedRows(Protocol):
-    """Rows of the eigenvectors V.
+@dataclass(frozen=True)
+class FittedRows:
+    """Rows of the eigenvectors V, and what is known of each.
 
     rows : (s, n) float64.
+    labels : (s,) integers, the hard segments at the start.
     shares : (s,) float64, how much each row counts, one in the mean.
     """
 
     rows: np.ndarray
+    labels: np.ndarray
     shares: np.ndarray
-
-    def labels(self, labels: np.ndarray) -> np.ndarray:
-        """(s,) of (N,) integers, the one of each row."""
-
-    def alphas(self, alphas: np.ndarray) -> np.ndarray:
-        """(s, m) float64 of (m, N), those of each row."""
 
 
 def fitted_rows(
-    basis: Eigenbasis, settings: ConstrainedSettings, *, seed: int = 0, superpixels: np.ndarray | None = None
+    basis: Eigenbasis,
+    labels: np.ndarray,
+    settings: ConstrainedSettings,
+    *,
+    seed: int = 0,
+    superpixels: np.ndarray | None = None,
 ) -> FittedRows:
-    """The means of superpixels where they are asked for, known and many; else some or all of the pixels."""
+    """The means of superpixels where they are asked for, known and many; else some or all of the pixels.
+
+    `labels` are (N,) integers; `superpixels` 0..s-1, N in all, none of them empty.
+    """
     if settings.superpixel_means and superpixels is not None:
         groups = np.asarray(superpixels).reshape(-1)
         areas = np.bincount(groups)
-        if groups.size != basis.pixels or not areas.all():
+        if groups.size != labels.size or not areas.all():
             raise InputError(
-                f"superpixels {superpixels.shape} must be 0..s-1, all of them present, at the {basis.pixels} pixels."
+                f"superpixels {superpixels.shape} must be 0..s-1, all of them present, at the {labels.size} pixels."
             )
         if len(areas) >= LEAST_SUPERPIXELS * len(basis.values):
-            return MeansOfSuperpixels(basis, groups, areas)
-    pixels = np.arange(basis.pixels)
-    if settings.sample is not None and settings.sample < basis.pixels:
-        pixels = np.sort(np.random.default_rng(seed).choice(basis.pixels, settings.sample, replace=False))
-    return Pixels(basis, pixels)
+            return FittedRows(basis.means(groups), _majorities(labels, groups), areas / areas.mean())
+    pixels = np.arange(labels.size)
+    if settings.sample is not None and settings.sample < labels.size:
+        pixels = np.sort(np.random.default_rng(seed).choice(labels.size, settings.sample, replace=False))
+    return FittedRows(np.ascontiguousarray(basis.rows(pixels)), labels[pixels], np.ones(len(pixels)))
 
 
-class Pixels:
-    """(s,) pixels, that all count the same."""
-
-    def __init__(self, basis: Eigenbasis, pixels: np.ndarray) -> None:
-        self._pixels = pixels
-        self.rows = np.ascontiguousarray(basis.rows(pixels))
-        self.shares = np.ones(len(pixels))
-
-    def labels(self, labels: np.ndarray) -> np.ndarray:
-        """As `FittedRows.labels`."""
-        return np.asarray(labels[self._pixels])
-
-    def alphas(self, alphas: np.ndarray) -> np.ndarray:
-        """As `FittedRows.alphas`."""
-        return np.ascontiguousarray(alphas[:, self._pixels].T, dtype=np.float64)
-
-
-class MeansOfSuperpixels:
-    """The mean over every superpixel, counted by its area; (N,) `groups` 0..s-1 and their (s,) areas."""
-
-    def __init__(self, basis: Eigenbasis, groups: np.ndarray, areas: np.ndarray) -> None:
-        self._groups, self._areas = groups, areas
-        self.rows = basis.means(groups)
-        self.shares = areas / areas.mean()
-
-    def labels(self, labels: np.ndarray) -> np.ndarray:
-        """The label of most pixels of each, the lowest of several."""
-        count = int(labels.max()) + 1
-        votes = np.bincount(self._groups * count + labels, minlength=len(self._areas) * count)
-        return np.asarray(votes.reshape(-1, count).argmax(axis=1))
-
-    def alphas(self, alphas: np.ndarray) -> np.ndarray:
-        """The mean over each."""
-        return np.stack([np.bincount(self._groups, plane) / self._areas for plane in alphas], axis=1)
+def _majorities(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(s,) the label of most pixels of each group, the lowest of several."""
+    count = int(labels.max()) + 1
+    votes = np.bincount(groups * count + labels, minlength=(int(groups.max()) + 1) * count)
+    return np.asarray(votes.reshape(-1, count).argmax(axis=1))
