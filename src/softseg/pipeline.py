@@ -46,7 +46,7 @@ def segment(
     Parameters
     ----------
     image : path, PIL image, or array of shape (h, w, 3), uint8, uint16 or float in [0, 1]; at least 16 x 16 pixels.
-    layers : number of layers K, at least 2 and at most the number of soft segments found (about 25); or "auto": as
+    layers : number of layers K, at least 2 and at most the number of soft segments found (about 30); or "auto": as
         many, from 2 to 12, as the photo has parts that differ clearly.
     features : "embedded" or another model by its name, folder or .safetensors file (see `softseg.features.extract`); or
         a precomputed map: a file (.npy, .npz, .mat, .png) or an (h, w, D) array. D = 3 is used as it is, more are

@@ -52,7 +52,7 @@ def group(
     Notes
     -----
     Source: Aksoy et al. 2018, Sec. 3.5. Differs in: 1. Agglomerative merging, `softseg.segments.merging`, because
-    k-means on some 25 points flips between nearly equal groupings.
+    k-means on some 30 points flips between nearly equal groupings.
 
     Examples
     --------
