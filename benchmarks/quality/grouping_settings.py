@@ -33,7 +33,7 @@ from softseg.features import boundary_map
 from softseg.files import write_atomically
 from softseg.pipeline import decompose
 from softseg.segments.borders import Borders
-from softseg.segments.grouping import mean_values
+from softseg.segments.grouping import mean_values, seen_areas
 from softseg.segments.merging import MergeTree, merge_tree
 from softseg.settings import GroupingSettings
 from softseg.training.datasets import Bsds
@@ -74,7 +74,7 @@ class Parts:
     def tree(self, borders: Borders, settings: GroupingSettings) -> MergeTree:
         """As `segment_tree`; the borders are left as they are."""
         own = borders.among(list(range(len(self.mass))))
-        return merge_tree(self.means, self.mass, self.colors, own, settings)
+        return merge_tree(self.means, seen_areas(self.mass, self.owners), self.colors, own, settings)
 
 
 def main() -> None:

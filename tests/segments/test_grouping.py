@@ -11,6 +11,7 @@ from softseg.errors import InputError
 from softseg.pipeline import decompose
 from softseg.segments import group, segment_tree
 from softseg.segments.borders import Borders
+from softseg.segments.grouping import seen_areas
 from softseg.segments.merging import MergeTree, merge_tree
 from softseg.settings import GroupingSettings, Settings
 from tests.reference import merging as reference
@@ -175,3 +176,17 @@ def test_auto_finds_as_many_layers_as_there_are_parts(parts: int) -> None:
     assert replace(parts_of, settings=one).natural_count == 2
     all_of_them = replace(few, grouping=GroupingSettings(automatic_cost=0, automatic_most=4))
     assert replace(parts_of, settings=all_of_them).natural_count == min(4, len(parts_of.segments))
+
+
+def test_a_haze_that_is_the_largest_nowhere_is_joined_before_things() -> None:
+    """Three stripes and a faint segment over all of them, whose mean features are those of none."""
+    image, stripe = np.zeros((30, 60, 3)), np.arange(60) // 20
+    image[:] = np.array([[0.1, 0.1, 0.8], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1]])[stripe]
+    things = np.repeat((stripe == np.arange(3)[:, None])[:, None], 30, axis=1).reshape(3, -1)
+    segments = np.concatenate([0.8 * things, np.full((1, 1800), 0.2)])
+    tree = segment_tree(segments, image, image)
+    assert len(set(tree.cut(3)[:3])) == 3 and tree.clusters_apart(GroupingSettings().automatic_cost) == 3
+    owners = segments.argmax(axis=0)
+    np.testing.assert_array_equal(seen_areas(np.array([480.0, 480, 480, 360]), owners), [480, 480, 480, 0])
+    owners[:2] = 3  # one pixel in a thousand, and another
+    np.testing.assert_array_equal(seen_areas(np.array([480.0, 480, 480, 360]), owners), [480, 480, 480, 360])

@@ -10,6 +10,8 @@ from softseg.segments.clusters import kmeans
 from softseg.segments.merging import MergeTree, merge_tree
 from softseg.settings import Grouping, GroupingSettings
 
+_HARDLY = 0.001  # of the photo
+
 
 def group(
     segments: np.ndarray,
@@ -115,7 +117,16 @@ def segment_tree(
     borders = Borders.between(owners, len(segments), image, points.reshape(*shape, -1), reach, boundaries)
     means, mass = mean_values(segments, np.hstack([points, image.reshape(len(points), -1)]))
     depth = points.shape[1]
-    return merge_tree(means[:, :depth], mass, means[:, depth:], borders, settings)
+    return merge_tree(means[:, :depth], seen_areas(mass, owners), means[:, depth:], borders, settings)
+
+
+def seen_areas(mass: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """(m,) areas for the cost: of a segment that is the largest one hardly anywhere, just where it is.
+
+    Such a haze over others has no border, and would be dear to join as if it were a thing of its own.
+    """
+    largest = np.bincount(owners.ravel(), minlength=len(mass))
+    return np.where(largest < _HARDLY * owners.size, largest, mass)
 
 
 def _check_boundaries(boundaries: np.ndarray) -> None:
