@@ -15,7 +15,7 @@ import softseg
 from softseg.features import boundary_map, extract, project
 from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_affinity, superpixels
 from softseg.images import load_photo
-from softseg.segments import group, initial_clusters, relaxed_sparsification
+from softseg.segments import group, initial_regions, relaxed_sparsification
 from softseg.segments.constrained import fit_segments
 from softseg.spectrum import eigenbasis
 
@@ -37,13 +37,13 @@ print(f"Laplacian       {graph.shape[0]:,} pixels, {graph.nnz:,} entries, {label
 basis = eigenbasis(graph, image, settings.spectrum)
 print(f"eigenvectors    {len(basis.values)}, eigenvalues {basis.values[0]:.1e} to {basis.values[-1]:.1e}")
 
-# 4. Combinations of them that are nearly 0 or 1 everywhere.
-start = initial_clusters(features, settings.constrained.clusters, seed=settings.seed)
+# 4. Combinations of them that are nearly 0 or 1 everywhere, near to regions that people would tell apart.
+boundaries = boundary_map(image)  # where people would draw a line
+start = initial_regions(labels, features, image, settings.constrained.clusters, boundaries=boundaries)
 segments = fit_segments(basis, start, settings.constrained, seed=settings.seed, superpixels=labels)
 print(f"soft segments   {len(segments)}")
 
 # 5. Segments that mean the same are added up, and the layers are sharpened pixel by pixel.
-boundaries = boundary_map(image)  # where people would draw a line
 grouped, cluster = group(segments, features, layers=5, image=image, boundaries=boundaries, settings=settings.grouping)
 alphas = relaxed_sparsification(grouped, graph, image, settings.relaxed)
 alphas = alphas[np.argsort(-alphas.mean(axis=(1, 2), dtype=np.float64), kind="stable")]

@@ -18,7 +18,7 @@ from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_
 from softseg.images import Photo, check_map, load_photo
 from softseg.layers import SoftSegments
 from softseg.progress import Progress, Stopwatch
-from softseg.segments import group, initial_clusters, segment_tree
+from softseg.segments import group, initial_clusters, initial_regions, segment_tree
 from softseg.segments.constrained import fit_segments
 from softseg.segments.full_size import at_full_size, reduced, working_size
 from softseg.segments.grouping import add_up
@@ -109,6 +109,9 @@ def decompose(
     with stage("features"):
         pixels = _working_pixels(photo, settings)
         semantic, model, notes = _semantic_features(photo, pixels, features, settings)
+    with stage("boundaries"):
+        wanted = settings.grouping.boundary_exponent != 0
+        boundaries = boundary_map(pixels, str(resolve_device(settings.device))) if wanted else None
     with stage("superpixels"):
         labels = superpixels(pixels, settings.graph.superpixels)
     with stage("affinities"):
@@ -122,7 +125,11 @@ def decompose(
     with stage("eigenvectors"):
         basis = eigenbasis(graph, pixels, settings.spectrum)
     with stage("constrained sparsification"):
-        start = initial_clusters(semantic, settings.constrained.clusters, seed=settings.seed)
+        count = settings.constrained.clusters
+        if settings.constrained.start == "regions":
+            start = initial_regions(labels, semantic, pixels, count, boundaries=boundaries)
+        else:
+            start = initial_clusters(semantic, count, seed=settings.seed)
         segments = fit_segments(basis, start, settings.constrained, seed=settings.seed, superpixels=labels)
 
     statistics = {
@@ -131,12 +138,16 @@ def decompose(
         **basis.statistics,
         "soft_segments": len(segments),
     }
+    if boundaries is not None:
+        statistics["boundary_weights"] = BOUNDARIES_DIGEST
     if settings.spectrum.solver == "fast" and settings.spectrum.smoothing_steps and not basis.refined:
         notes += ("the eigenvectors are those of the coarse space, not refined at every pixel",)
     if pixels.shape != photo.pixels.shape:
         notes += (f"taken apart at {pixels.shape[1]} x {pixels.shape[0]} pixels, layers brought to full size",)
     photo = replace(photo, notes=photo.notes + notes)
-    return Decomposition(photo, semantic, graph, segments, settings, model, stage.timings, statistics, pixels)
+    return Decomposition(
+        photo, semantic, graph, segments, settings, model, stage.timings, statistics, pixels, boundaries
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +160,8 @@ class Decomposition:
     segments : (m, N) float64 soft segments, summing to one within about 1e-5.
     pixels : (h, w, 3) float64, the photograph at the size at which it was taken apart: its own, or for a large one that
         of `settings.working_pixels`.
+    boundaries : (y, x) shares of people who would draw a boundary there, on a grid spread evenly over the photo; None
+        where the settings do not ask for them.
     """
 
     photo: Photo
@@ -160,6 +173,7 @@ class Decomposition:
     timings: dict[str, float]
     statistics: dict[str, Any]
     pixels: np.ndarray
+    boundaries: np.ndarray | None
 
     def layers(
         self,
@@ -200,8 +214,6 @@ class Decomposition:
             "mean_change_by_projection": float(change.mean()),
             "largest_change_by_projection": float(change.max()),
         }
-        if grouping == "agglomerative" and self.settings.grouping.boundary_exponent:
-            statistics["boundary_weights"] = BOUNDARIES_DIGEST
         if self.pixels.shape != self.photo.pixels.shape:
             with stage("full size"):
                 lifted = at_full_size(alphas, self.photo.pixels, self.settings.relaxed, self.settings.graph.epsilon)
@@ -234,13 +246,7 @@ class Decomposition:
     def tree(self) -> MergeTree:
         """The nested groupings of the soft segments."""
         settings = self.settings.grouping
-        boundaries = self.boundaries if settings.boundary_exponent else None
-        return segment_tree(self.segments, self.features, self.pixels, settings, boundaries=boundaries)
-
-    @cached_property
-    def boundaries(self) -> np.ndarray:
-        """(y, x) shares of people who would draw a boundary there, on a grid spread evenly over the photo."""
-        return boundary_map(self.pixels, str(resolve_device(self.settings.device)))
+        return segment_tree(self.segments, self.features, self.pixels, settings, boundaries=self.boundaries)
 
     @property
     def natural_count(self) -> int:

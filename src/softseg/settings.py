@@ -13,6 +13,7 @@ from softseg.errors import InputError
 
 Solver = Literal["fast", "exact"]
 Grouping = Literal["agglomerative", "kmeans"]
+Start = Literal["clusters", "regions"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 
 _FEWEST_PIXELS = 256  # of the smallest photo
@@ -53,7 +54,9 @@ class SpectrumSettings:
 class ConstrainedSettings:
     """Constrained sparsification (paper, Sec. 3.5; Spectral Matting)."""
 
-    clusters: int = 40  # released: k-means clusters of the features that start it
+    # paper: k-means clusters of the features. The pipeline starts from regions of superpixels, `Settings.constrained`
+    start: Start = "clusters"
+    clusters: int = 40  # released: how many of them, or of regions
     iterations: int = 40  # released; the pipeline's are fewer, `Settings.constrained`
     gamma: float = 0.8  # paper: exponent of the sparsity
     weight: float = 0.3  # released: w in w^gamma
@@ -106,8 +109,11 @@ class Settings:
     features: FeatureSettings = field(default_factory=FeatureSettings)
     graph: GraphSettings = field(default_factory=GraphSettings)
     spectrum: SpectrumSettings = field(default_factory=SpectrumSettings)
-    # measured: after more rounds the segments are harder and fewer, and what people tell apart is one. docs/quality.md
-    constrained: ConstrainedSettings = field(default_factory=lambda: ConstrainedSettings(iterations=10))
+    # measured: regions follow borders that people see, where clusters of the features do not; and after more rounds the
+    # segments are harder and fewer, and what people tell apart is one. docs/quality.md
+    constrained: ConstrainedSettings = field(
+        default_factory=lambda: ConstrainedSettings(start="regions", iterations=10)
+    )
     grouping: GroupingSettings = field(default_factory=GroupingSettings)
     relaxed: RelaxedSettings = field(default_factory=RelaxedSettings)
     # here: larger photos are taken apart at about this size, and their layers brought to full size; None: never. On the
@@ -118,6 +124,9 @@ class Settings:
         """Refuse what no stage can honour, before any of them runs."""
         if self.spectrum.solver not in get_args(Solver):
             raise InputError(f"the solver is {self.spectrum.solver!r}; choose one of: {', '.join(get_args(Solver))}")
+        if self.constrained.start not in get_args(Start):
+            choices = ", ".join(get_args(Start))
+            raise InputError(f"constrained.start is {self.constrained.start!r}; choose one of: {choices}")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise InputError(f"the seed is {self.seed!r}; choose a whole number from 0")
         counts = {

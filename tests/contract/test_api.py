@@ -231,8 +231,8 @@ def test_layers_compute_nothing_of_the_slow_part_again(
         raise AssertionError("computed again")
 
     slow = (
-        "color_affinity eigenbasis extract fit_segments initial_clusters laplacian load_photo matting_affinity project "
-        "semantic_affinity superpixels"
+        "boundary_map color_affinity eigenbasis extract fit_segments initial_clusters initial_regions laplacian "
+        "load_photo matting_affinity project semantic_affinity superpixels"
     )
     for name in slow.split():
         monkeypatch.setattr(pipeline, name, forbidden)

@@ -45,6 +45,7 @@ class QuickParts:
             timings={},
             statistics={},
             pixels=photo.pixels,
+            boundaries=None,
         )
 
 

@@ -110,7 +110,7 @@ def test_layers_are_nested(size: tuple[int, int]) -> None:
         assert sorted(np.bincount([len(np.unique(fewer[more == k])) for k in range(count + 1)])[1:]) == [count + 1]
 
 
-def test_the_map_is_made_once_and_only_for_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_map_is_made_once_and_only_if_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     real = pipeline.boundary_map
 
@@ -120,15 +120,15 @@ def test_the_map_is_made_once_and_only_for_layers(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(pipeline, "boundary_map", counted)
     image = photo()
-    parts = decompose(image, features=image, settings=replace(small_settings(), device="cpu"))
-    assert calls == []
-    parts.grouped(3, "kmeans")
-    assert calls == []
-    parts.layers(2)
-    parts.layers("auto")
+    settings = replace(small_settings(), device="cpu")
+    parts = decompose(image, features=image, settings=settings)
+    for count in (2, "auto"):
+        assert "boundary_weights" in parts.layers(count).statistics
     assert calls == ["cpu"]
-    without = replace(parts.settings, grouping=GroupingSettings(boundary_exponent=0))
-    replace(parts, settings=without).layers(2)
+    without = decompose(
+        image, features=image, settings=replace(settings, grouping=GroupingSettings(boundary_exponent=0))
+    )
+    assert without.boundaries is None and "boundary_weights" not in without.layers(2).statistics
     assert calls == ["cpu"]
 
 
@@ -137,4 +137,4 @@ def test_the_same_bytes_again_and_the_map_counts() -> None:
     one, two = (decompose(image, features=photo(), settings=small_settings()) for _ in range(2))
     assert one.tree.merges == two.tree.merges and one.tree.costs == two.tree.costs
     assert one.tree.costs != segment_tree(one.segments, one.features, image, one.settings.grouping).costs
-    assert np.array_equal(one.boundaries, two.boundaries)
+    assert one.boundaries is not None and np.array_equal(one.boundaries, two.boundaries)

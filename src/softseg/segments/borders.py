@@ -97,19 +97,28 @@ def _smoothed(image: np.ndarray, deviation: float) -> np.ndarray:
 
 def _along(labels: np.ndarray, count: int, boundaries: np.ndarray | None) -> np.ndarray:
     """(2, count^2): how many neighbouring pixels have two labels, and the sum of the shares there."""
-    sums = np.zeros((2, count * count))
     if boundaries is None:
-        return sums
+        return np.zeros((2, count * count))
+    one, two, shares = shares_along(labels, boundaries)
+    place = one * count + two
+    return np.stack([np.bincount(place, weights, minlength=count * count) for weights in (None, shares)])
+
+
+def shares_along(labels: np.ndarray, boundaries: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Both labels of each two neighbouring pixels of (h, w) `labels` that differ, and the share of people there.
+
+    `boundaries` is a (y, x) map of the shares of people who see a boundary, spread evenly over the photo; None: all do.
+    """
     # A border of segments runs a few pixels beside what a person has drawn: the largest of 3 x 3 cells.
-    wide = maximum_filter(boundaries.astype(np.float64), 3)
-    rows, columns = (_nearest(n, cells) for n, cells in zip(labels.shape, boundaries.shape, strict=True))
+    wide = np.ones((1, 1)) if boundaries is None else maximum_filter(boundaries.astype(np.float64), 3)
+    rows, columns = (_nearest(n, cells) for n, cells in zip(labels.shape, wide.shape, strict=True))
+    found = []
     for axis in (0, 1):
         one, two = _apart(labels, 1, axis)
         y, x = np.nonzero(one != two)
-        place = one[y, x] * count + two[y, x]
-        sums[0] += np.bincount(place, minlength=count * count)
-        sums[1] += np.bincount(place, wide[rows[y], columns[x]], minlength=count * count)
-    return sums
+        found.append((one[y, x], two[y, x], wide[rows[y], columns[x]]))
+    one, two, shares = (np.concatenate(values) for values in zip(*found, strict=True))
+    return one, two, shares
 
 
 def _nearest(length: int, cells: int) -> np.ndarray:
