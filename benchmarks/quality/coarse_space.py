@@ -22,9 +22,9 @@ import scipy.sparse as sp
 
 from benchmarks.machine import machine
 from benchmarks.quality.fast_vs_exact import LAYERS, reduced, transfer
-from softseg.features import extract, project
+from softseg.features import boundary_map, extract, project
 from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_affinity, superpixels
-from softseg.segments import initial_clusters, relaxed_sparsification
+from softseg.segments import initial_regions, relaxed_sparsification
 from softseg.segments.constrained import fit_segments
 from softseg.segments.grouping import add_up, segment_tree
 from softseg.settings import RelaxedSettings, Settings, Solver, SpectrumSettings
@@ -74,7 +74,7 @@ def main() -> None:
     features = project(extract(image), image)
     labels = superpixels(image)
     graph = laplacian(matting_affinity(image), semantic_affinity(features, labels), color_affinity(image, labels))
-    start = initial_clusters(features)
+    start = initial_regions(labels, features, image, boundaries=boundary_map(image))
     pairs = solve_exactly(graph, 100)
     exact = Eigenbasis(pairs.values, pairs.vectors, None, {})
 

@@ -1,13 +1,13 @@
-"""To what, and in how many rounds, the soft segments are fitted: chosen on training photos, by the covering of regions.
+"""From what start, to what and in how many rounds the soft segments are fitted: chosen on training photos.
 
     softseg train --recipe boundaries --set steps=500 --data bsds-odd:BSDS500/train -o odd --device cpu
     python -m benchmarks.quality.fit_settings BSDS500/train --boundaries odd/model.safetensors \\
         -o benchmarks/quality/fit_settings.json
 
 The eigenvectors of every sixth photo are made once; then the constrained sparsification of each way, and the pipeline's
-grouping. A pixel belongs to its largest soft segment, at the best number of layers for all photos (ODS) and for each
-(OIS). The map of boundaries must come from a network that has not seen these photos, those of an even place in the
-order of names.
+grouping. A pixel belongs to its largest soft segment. Scored are the covering of regions at the best number of layers
+for all photos (ODS) and for each (OIS), and the boundaries of all segments within 2 pixels. The map of boundaries must
+come from a network that has not seen these photos, those of an even place in the order of names.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +24,38 @@ import numpy as np
 
 from benchmarks.machine import machine
 from benchmarks.quality.covering_ablation import Sums, curve, cuts, summary
+from softseg.evaluation.boundary_errors import BoundaryCounts, boundary_errors
 from softseg.evaluation.region_errors import contingency
 from softseg.features import boundary_map, extract, project
 from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_affinity, superpixels
-from softseg.segments import initial_clusters, segment_tree
+from softseg.segments import initial_clusters, initial_regions, segment_tree
 from softseg.segments.constrained import fit_segments
 from softseg.settings import ConstrainedSettings, Settings
 from softseg.spectrum import eigenbasis
 from softseg.training.datasets import Bsds
 
 USED = Settings.for_solver("fast").constrained
-ROUNDS = (3, 5, 10, 20, 40)
+CLUSTERS = replace(USED, start="clusters")
+TOLERANCE = 2  # pixels
 WAYS: Mapping[str, ConstrainedSettings] = {
-    **{f"superpixels, {rounds} rounds": replace(USED, iterations=rounds) for rounds in ROUNDS},
+    **{f"40 regions, {rounds} rounds": replace(USED, iterations=rounds) for rounds in (5, 10, 20, 40)},
+    **{f"{regions} regions, 10 rounds": replace(USED, iterations=10, clusters=regions) for regions in (25, 60)},
+    **{f"40 clusters, {rounds} rounds": replace(CLUSTERS, iterations=rounds) for rounds in (10, 40)},
     **{
-        f"5,000 pixels, {rounds} rounds": replace(USED, iterations=rounds, superpixel_means=False)
+        f"40 clusters, 5,000 pixels, {rounds} rounds": replace(CLUSTERS, iterations=rounds, superpixel_means=False)
         for rounds in (10, 40)
     },
-    **{f"superpixels, 10 rounds, {clusters} clusters": replace(USED, clusters=clusters) for clusters in (25, 60)},
 }
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One way on one photo: covering at each number of layers, boundaries, soft segments, seconds of the fit."""
+
+    sums: Sums
+    boundaries: BoundaryCounts
+    segments: int
+    seconds: float
 
 
 def main() -> None:
@@ -55,41 +68,52 @@ def main() -> None:
     arguments = parser.parse_args()
     photos = Bsds(arguments.folder)
     chosen = range(0, len(photos.names), arguments.every)
-    found: dict[str, list[tuple[Sums, int, float]]] = {}
+    found: dict[str, list[Scored]] = {}
     for number, i in enumerate(chosen):
-        for way, sums, segments, seconds in ways(photos, i, arguments.boundaries):
-            found.setdefault(way, []).append((sums, segments, seconds))
+        for way, scored in ways(photos, i, arguments.boundaries):
+            found.setdefault(way, []).append(scored)
         print(f"{number + 1}/{len(chosen)} {photos.names[i]}", flush=True)
     results = {way: row(list(values)) for way, values in found.items()}
     for way, values in results.items():
-        print(f"{way:<36} ODS {values['ods']:.3f}  OIS {values['ois']:.3f}  {values['segments']:.0f} segments")
+        print(
+            f"{way:<36} ODS {values['ods']:.3f}  OIS {values['ois']:.3f}  {values['segments']:.0f} segments  "
+            f"precision {values['precision']:.3f}  recall {values['recall']:.3f}"
+        )
     contents = {"machine": machine(), "every": arguments.every, "results": results}
     arguments.output.write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
 
 
-def ways(photos: Bsds, i: int, weights: Path) -> Iterator[tuple[str, Sums, int, float]]:
-    """Each way, its covering of photo `i` at each number of layers, its soft segments and its seconds."""
+def ways(photos: Bsds, i: int, weights: Path) -> Iterator[tuple[str, Scored]]:
+    """Each way, and how it did on photo `i`."""
     image, people = photos.load(i).image / 255.0, photos.annotations(i)
     features, labels = project(extract(image), image), superpixels(image)
     graph = laplacian(matting_affinity(image), semantic_affinity(features, labels), color_affinity(image, labels))
     basis = eigenbasis(graph, image, Settings.for_solver("fast").spectrum)
     boundaries = boundary_map(image, path=weights)
     for way, settings in WAYS.items():
-        start = initial_clusters(features, settings.clusters)
         begin = time.perf_counter()
+        if settings.start == "regions":
+            start = initial_regions(labels, features, image, settings.clusters, boundaries=boundaries)
+        else:
+            start = initial_clusters(features, settings.clusters)
         segments = fit_segments(basis, start, settings, superpixels=labels)
         seconds = time.perf_counter() - begin
         owners = segments.argmax(axis=0).reshape(image.shape[:2])
         tree = segment_tree(segments, features, image, boundaries=boundaries)
         tables = [contingency(owners, person) for person in people]
-        yield way, curve(tables, cuts(tree, np.unique(owners)), len(segments)), len(segments), seconds
+        sums = curve(tables, cuts(tree, np.unique(owners)), len(segments))
+        yield way, Scored(sums, boundary_errors(owners, people, [TOLERANCE])[0], len(segments), seconds)
 
 
-def row(values: list[tuple[Sums, int, float]]) -> dict[str, Any]:
+def row(photos: Sequence[Scored]) -> dict[str, Any]:
     """The summary of all photos."""
-    sums, segments, seconds = zip(*values, strict=True)
-    means = {"segments": round(float(np.mean(segments)), 1), "seconds": round(float(np.median(seconds)), 2)}
-    return summary(list(sums)) | means
+    boundaries = sum((photo.boundaries for photo in photos), BoundaryCounts())
+    return summary([photo.sums for photo in photos]) | {
+        "segments": round(float(np.mean([photo.segments for photo in photos])), 1),
+        "precision": boundaries.precision,
+        "recall": boundaries.recall,
+        "seconds": round(float(np.median([photo.seconds for photo in photos])), 2),
+    }
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from softseg.features import extract, project
 from softseg.files import write_atomically
 from softseg.graph import color_affinity, semantic_affinity, superpixels
 from softseg.pipeline import Decomposition, decompose
-from softseg.segments import initial_clusters
+from softseg.segments import initial_regions
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ def _straightforward(
     seconds["affinities"], graph = timed(affinities)
     wanted = min(100, graph.shape[0] // 4)
     seconds["eigenvectors"], (values, vectors) = timed(lambda: straightforward.eigenvectors(graph, wanted))
-    start = initial_clusters(features).ravel()
+    start = initial_regions(labels, features, image, boundaries=exact.boundaries).ravel()
     fit, rounds = straightforward.constrained_sparsification, exact.settings.constrained.iterations
     seconds["constrained sparsification"], _ = timed(lambda: fit(vectors, values, start, rounds))
     grouped = exact.grouped(count)

@@ -97,7 +97,7 @@ def _constrained(pixels: int, settings: Settings, statistics: Mapping[str, Any])
     n, segments = statistics.get("eigenvectors"), statistics.get("soft_segments")
     if n is None or segments is None:
         return
-    # Layers are dropped on the way: their number falls from the clusters to what is left.
+    # Layers are dropped on the way: their number falls from the start to what is left.
     fitted = (settings.constrained.clusters + segments) / 2
     rounds, sample = settings.constrained.iterations, min(pixels, settings.constrained.sample or pixels)
     superpixels = statistics.get("superpixels", 0)
