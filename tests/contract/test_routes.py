@@ -36,20 +36,20 @@ def test_the_exact_route_is_repeatable_too() -> None:
 def test_the_fast_route_is_near_the_exact_one(name: str, layers: int) -> None:
     """The same grouping: each soft segment of the fast route goes to the exact layer with which it shares most.
 
-    The median of three seeds: one segment that goes elsewhere moves a single result by 0.01, and the last bit of the
-    photo's pixels can decide where it goes. It does not hold for every photo. Where two layers share one smooth region,
-    such as a flat sky, nothing in the photo says where one ends; there even another sample of pixels moves the border.
+    The median of three photos that differ in the last bits of their pixels: these can decide where one segment goes,
+    which can move a single result by 0.01. It does not hold for every photo. Where two layers share one smooth region,
+    such as a flat sky, nothing in the photo says where one ends.
     """
-    photo = small(200, name)
+    photo, rng = np.asarray(small(200, name)) / 255.0, np.random.default_rng(0)
     exact, differences = decompose(photo, solver="exact"), []
     grouped = exact.grouped(layers)
-    for seed in range(3):
-        fast = decompose(photo, features=exact.features, seed=seed)
+    for _ in range(3):
+        fast = decompose(np.clip(photo + rng.uniform(0, 1e-9, photo.shape), 0, 1), features=exact.features)
         shared = (np.clip(fast.segments, 0, 1) @ np.clip(grouped, 0, 1).T).argmax(axis=1)
         transferred = (shared == np.arange(layers)[:, None]).astype(np.float64) @ fast.segments
         differences.append(float(np.abs(relaxed(fast, transferred) - relaxed(exact, grouped)).mean()))
         assert fast.statistics["coarse_unknowns"] <= 3000
-    assert np.median(differences) < 0.01, differences
+    assert np.median(differences) < 0.005, differences
 
 
 def relaxed(decomposition: Decomposition, layers: np.ndarray) -> np.ndarray:
