@@ -35,11 +35,11 @@ from softseg.spectrum import eigenbasis
 from softseg.training.datasets import Bsds
 
 USED = Settings.for_solver("fast").constrained
-CLUSTERS = replace(USED, start="clusters")
+CLUSTERS = replace(USED, start="clusters", clusters=40)
 TOLERANCE = 2  # pixels
 WAYS: Mapping[str, ConstrainedSettings] = {
-    **{f"40 regions, {rounds} rounds": replace(USED, iterations=rounds) for rounds in (5, 10, 20, 40)},
-    **{f"{regions} regions, 10 rounds": replace(USED, iterations=10, clusters=regions) for regions in (25, 60)},
+    **{f"60 regions, {rounds} rounds": replace(USED, iterations=rounds) for rounds in (5, 10, 20, 40)},
+    **{f"{regions} regions, 10 rounds": replace(USED, iterations=10, clusters=regions) for regions in (40, 80)},
     **{f"40 clusters, {rounds} rounds": replace(CLUSTERS, iterations=rounds) for rounds in (10, 40)},
     **{
         f"40 clusters, 5,000 pixels, {rounds} rounds": replace(CLUSTERS, iterations=rounds, superpixel_means=False)

@@ -112,7 +112,7 @@ class Settings:
     # measured: regions follow borders that people see, where clusters of the features do not; and after more rounds the
     # segments are harder and fewer, and what people tell apart is one. docs/quality.md
     constrained: ConstrainedSettings = field(
-        default_factory=lambda: ConstrainedSettings(start="regions", iterations=10)
+        default_factory=lambda: ConstrainedSettings(start="regions", clusters=60, iterations=10)
     )
     grouping: GroupingSettings = field(default_factory=GroupingSettings)
     relaxed: RelaxedSettings = field(default_factory=RelaxedSettings)

@@ -28,7 +28,7 @@ def _cost(
     feature = np.linalg.norm(features[one].mean(axis=0) - features[two].mean(axis=0))
     color = np.linalg.norm(image[one].mean(axis=0) - image[two].mean(axis=0))
     share = 1.0 if boundaries is None else mean_share(regions, boundaries, a, b)
-    return float(weight * feature**2 * np.sqrt(color + 0.02) * ((share + 0.05) / 1.05) ** 2)
+    return float(weight**1.5 * feature**2 * np.sqrt(color + 0.02) * ((share + 0.05) / 1.05) ** 2)
 
 
 def _touching(regions: np.ndarray) -> set[tuple[int, int]]:
