@@ -161,3 +161,13 @@ def _range_advice(low: float, high: float) -> str:
 def for_kernel(array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
     """The array as compiled code takes it: of this type, contiguous, not read-only; a copy only where it must be."""
     return np.require(array, dtype, ["C", "W"])
+
+
+def check_boundaries(boundaries: np.ndarray) -> None:
+    """Refuse with an InputError what is no (y, x) map of shares in [0, 1]."""
+    # The comparison is false for NaN too.
+    if np.ndim(boundaries) != 2 or not np.size(boundaries) or not (np.min(boundaries) >= 0 and np.max(boundaries) <= 1):
+        raise InputError(
+            f"boundaries have shape {np.shape(boundaries)}, expected a (y, x) map of shares in [0, 1], as "
+            "softseg.features.boundary_map makes it"
+        )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.ndimage import label
 
 from softseg import Settings, decompose, pipeline
-from softseg.errors import InputError
+from softseg.errors import InputError, SoftsegError
 from softseg.graph import superpixels
 from softseg.segments import initial_regions
 from tests.reference.regions import merged_regions
@@ -71,6 +72,24 @@ def test_what_has_the_same_features_is_one_region() -> None:
 def test_fewer_superpixels_than_regions() -> None:
     labels, features, image, _ = picture(2)
     assert same_partition(initial_regions(labels, features, image, 1000), labels)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"labels": np.zeros((4, 4))}, "expected .h, w. integers"),
+        ({"features": np.zeros((3, 3, 3))}, "the features have shape"),
+        ({"features": np.full((16, 22, 3), np.nan)}, "features"),
+        ({"image": np.zeros((16, 21, 3))}, "expected .16, 22."),
+        ({"boundaries": np.full((5, 5), 1.5)}, "expected a .y, x. map of shares"),
+        ({"count": 0}, "0 regions were asked for"),
+    ],
+)
+def test_what_is_refused(changed: dict[str, Any], message: str) -> None:
+    labels, features, image, shares = picture(0)
+    given = {"labels": labels, "features": features, "image": image, "count": 5, "boundaries": shares}
+    with pytest.raises(SoftsegError, match=message):
+        initial_regions(**(given | changed))
 
 
 def test_both_starts_are_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from softseg.checks import check_boundaries
 from softseg.errors import ConvergenceError, InputError
 from softseg.segments.borders import Borders
 from softseg.segments.clusters import kmeans
@@ -110,7 +111,7 @@ def segment_tree(
     if image.ndim != 3 or image.shape[0] * image.shape[1] != len(points):
         raise InputError(f"the image {image.shape} does not have the {len(points)} pixels of the features: (h, w, 3).")
     if boundaries is not None:
-        _check_boundaries(boundaries)
+        check_boundaries(boundaries)
     shape = image.shape[:2]
     owners = segments.argmax(axis=0).reshape(shape)
     reach = max(1, round(settings.reach * max(shape)))
@@ -127,15 +128,6 @@ def seen_areas(mass: np.ndarray, owners: np.ndarray) -> np.ndarray:
     """
     largest = np.bincount(owners.ravel(), minlength=len(mass))
     return np.where(largest < _HARDLY * owners.size, largest, mass)
-
-
-def _check_boundaries(boundaries: np.ndarray) -> None:
-    # The comparison is false for NaN too.
-    if np.ndim(boundaries) != 2 or not np.size(boundaries) or not (np.min(boundaries) >= 0 and np.max(boundaries) <= 1):
-        raise InputError(
-            f"boundaries have shape {np.shape(boundaries)}, expected a (y, x) map of shares in [0, 1], as "
-            "softseg.features.boundary_map makes it"
-        )
 
 
 def mean_values(segments: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

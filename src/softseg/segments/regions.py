@@ -7,6 +7,8 @@ from math import dist, sqrt
 
 import numpy as np
 
+from softseg.checks import check_boundaries, check_image, check_labels, check_map
+from softseg.errors import InputError
 from softseg.graph.superpixels import superpixel_means
 from softseg.segments.borders import shares_along
 
@@ -46,6 +48,10 @@ def initial_regions(
     -------
     (h, w) int64 labels 0..n-1, each a connected region; in the order of their first superpixels. Nothing is random.
 
+    Raises
+    ------
+    InputError, ImageError : the arrays do not belong together or are not what is said here, or `count` is below 1.
+
     Notes
     -----
     Source: here; docs/method.md, Initial regions. The paper starts from k-means of the features
@@ -57,6 +63,12 @@ def initial_regions(
     >>> initial_regions(np.arange(48).reshape(4, 12), photo, photo)[0].tolist()
     [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
     """
+    labels, image = check_labels(labels), check_image(image, shape=np.shape(labels))
+    features = check_map(features, labels.shape, "features")
+    if boundaries is not None:
+        check_boundaries(boundaries)
+    if count < 1:
+        raise InputError(f"{count} regions were asked for; choose at least 1")
     regions = _Regions(labels, features, image, boundaries)
     queue = [(regions.cost(a, b), a, b, 0, 0) for a, borders in enumerate(regions.borders) for b in borders if a < b]
     heapify(queue)
