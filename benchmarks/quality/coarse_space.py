@@ -74,7 +74,9 @@ def main() -> None:
     features = project(extract(image), image)
     labels = superpixels(image)
     graph = laplacian(matting_affinity(image), semantic_affinity(features, labels), color_affinity(image, labels))
-    start = initial_regions(labels, features, image, boundaries=boundary_map(image))
+    boundaries = boundary_map(image)
+    regions = Settings.for_solver("fast").constrained.clusters
+    start = initial_regions(labels, features, image, regions, boundaries=boundaries)
     pairs = solve_exactly(graph, 100)
     exact = Eigenbasis(pairs.values, pairs.vectors, None, {})
 
@@ -82,7 +84,7 @@ def main() -> None:
         settings = Settings.for_solver(solver).constrained
         segments = fit_segments(basis, start, settings, superpixels=labels)
         if like is None:
-            like = add_up(segments, segment_tree(segments, features, image).cut(LAYERS))[0]
+            like = add_up(segments, segment_tree(segments, features, image, boundaries=boundaries).cut(LAYERS))[0]
         grouped = transfer(segments, like)
         return grouped, relaxed_sparsification(grouped, graph, image, RelaxedSettings())
 

@@ -8,8 +8,8 @@ best for all photos (ODS) and at the best for each (OIS). A pixel belongs to the
 - "as it is": the pipeline's grouping. "by features alone" (Ward), "no border", ...: parts of its cost.
 - "ideal grouping": merges the two groups of segments of which most pairs of pixels lie in one region, mean over people.
 - "ideal layers": every segment goes to the region in which most of it lies, of that person whose regions cover best.
-- "ideal features": the regions of the first person, a random colour each, in place of the network's features, for graph
-  and grouping. These regions are a part of the truth, so this is a bound and no result.
+- "ideal features": the regions of the first person, a random colour each, in place of the network's features, for
+  graph, start and grouping. These regions are a part of the truth, so this is a bound and no result.
 - "exact eigenvectors": with `--exact N`, for N photos, fast and exact route on photos reduced to 0.04 megapixels.
 - "people": each person's regions, against those of all others.
 """
@@ -44,8 +44,8 @@ GROUPINGS: Mapping[str, GroupingSettings | None] = {
     # every border counts the same: as one of mean contrast, about 0.2
     "no border": GroupingSettings(least_contrast=1e6, apart=GroupingSettings().apart * 1e6 / 0.2),
     "reach 0.02": GroupingSettings(reach=0.02),
-    # every border is drawn by as many people, about a third
-    "no map of boundaries": GroupingSettings(boundary_exponent=0, apart=GroupingSettings().apart * 9),
+    # every border is drawn by as many people, about a third; the segments start from the map as ever
+    "no map in the grouping": GroupingSettings(boundary_exponent=0, apart=GroupingSettings().apart * 9),
 }
 Sums = list[tuple[float, float]]  # covered and whole area, for each number of layers
 

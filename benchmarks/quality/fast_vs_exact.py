@@ -42,7 +42,7 @@ from benchmarks.machine import machine
 from benchmarks.quality.covering_ablation import of_parts, summary
 from softseg.errors import SoftsegError
 from softseg.evaluation.union import best_union
-from softseg.features import model_digest
+from softseg.features import BOUNDARIES_DIGEST, model_digest
 from softseg.files import write_atomically
 from softseg.images import load_photo
 from softseg.pipeline import Decomposition, decompose
@@ -118,6 +118,7 @@ def exact_segments(image: Image.Image, kept: Path | None) -> ExactSegments:
     """The exact route's soft segments, kept from an earlier run where there was one."""
     settings = Settings.for_solver("exact")
     before = {key: value for key, value in settings.as_dict().items() if key not in ("grouping", "relaxed")}
+    before |= {"boundaries": settings.grouping.boundary_exponent != 0 and BOUNDARIES_DIGEST}
     decisive = json.dumps([image.size, before, model_digest("embedded")], sort_keys=True).encode()
     file = kept and kept / f"{sha256(image.tobytes() + decisive).hexdigest()[:24]}.npz"
     if file and file.is_file():

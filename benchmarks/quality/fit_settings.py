@@ -31,7 +31,7 @@ from softseg.graph import color_affinity, laplacian, matting_affinity, semantic_
 from softseg.segments import initial_clusters, initial_regions, segment_tree
 from softseg.segments.constrained import fit_segments
 from softseg.settings import ConstrainedSettings, Settings
-from softseg.spectrum import eigenbasis
+from softseg.spectrum import Eigenbasis, eigenbasis
 from softseg.training.datasets import Bsds
 
 USED = Settings.for_solver("fast").constrained
@@ -83,23 +83,45 @@ def main() -> None:
     arguments.output.write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A photo up to its eigenvectors, with a map of boundaries from weights that have not seen it."""
+
+    image: np.ndarray
+    features: np.ndarray
+    superpixels: np.ndarray
+    basis: Eigenbasis
+    boundaries: np.ndarray
+
+    @classmethod
+    def of(cls, image: np.ndarray, weights: Path) -> Prepared:
+        features, labels = project(extract(image), image), superpixels(image)
+        graph = laplacian(matting_affinity(image), semantic_affinity(features, labels), color_affinity(image, labels))
+        basis = eigenbasis(graph, image, Settings.for_solver("fast").spectrum)
+        return cls(image, features, labels, basis, boundary_map(image, path=weights))
+
+    def start(self, settings: ConstrainedSettings) -> np.ndarray:
+        if settings.start == "regions":
+            return initial_regions(
+                self.superpixels, self.features, self.image, settings.clusters, boundaries=self.boundaries
+            )
+        return initial_clusters(self.features, settings.clusters)
+
+    def segments(self, start: np.ndarray, settings: ConstrainedSettings) -> np.ndarray:
+        return fit_segments(self.basis, start, settings, superpixels=self.superpixels)
+
+
 def ways(photos: Bsds, i: int, weights: Path) -> Iterator[tuple[str, Scored]]:
     """Each way, and how it did on photo `i`."""
     image, people = photos.load(i).image / 255.0, photos.annotations(i)
-    features, labels = project(extract(image), image), superpixels(image)
-    graph = laplacian(matting_affinity(image), semantic_affinity(features, labels), color_affinity(image, labels))
-    basis = eigenbasis(graph, image, Settings.for_solver("fast").spectrum)
-    boundaries = boundary_map(image, path=weights)
+    photo = Prepared.of(image, weights)
     for way, settings in WAYS.items():
+        start = photo.start(settings)
         begin = time.perf_counter()
-        if settings.start == "regions":
-            start = initial_regions(labels, features, image, settings.clusters, boundaries=boundaries)
-        else:
-            start = initial_clusters(features, settings.clusters)
-        segments = fit_segments(basis, start, settings, superpixels=labels)
+        segments = photo.segments(start, settings)
         seconds = time.perf_counter() - begin
         owners = segments.argmax(axis=0).reshape(image.shape[:2])
-        tree = segment_tree(segments, features, image, boundaries=boundaries)
+        tree = segment_tree(segments, photo.features, image, boundaries=photo.boundaries)
         tables = [contingency(owners, person) for person in people]
         sums = curve(tables, cuts(tree, np.unique(owners)), len(segments))
         yield way, Scored(sums, boundary_errors(owners, people, [TOLERANCE])[0], len(segments), seconds)

@@ -20,7 +20,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,14 @@ import numpy as np
 
 from benchmarks.machine import machine
 from benchmarks.quality.covering_ablation import Sums, curve, cuts, summary
+from benchmarks.quality.fit_settings import Prepared
 from softseg.evaluation.region_errors import contingency
-from softseg.features import boundary_map
+from softseg.features import boundary_map, model_digest
 from softseg.files import write_atomically
-from softseg.pipeline import decompose
 from softseg.segments.borders import Borders
 from softseg.segments.grouping import mean_values, seen_areas
 from softseg.segments.merging import MergeTree, merge_tree
-from softseg.settings import GroupingSettings
+from softseg.settings import GroupingSettings, Settings
 from softseg.training.datasets import Bsds
 
 CANDIDATES: Mapping[str, Sequence[float]] = {
@@ -92,7 +93,7 @@ def main() -> None:
     ends: list[list[int]] = []  # of each photo the number of layers at each threshold
     chosen = range(0, len(photos.names), arguments.every)
     for i in chosen:
-        parts = kept_parts(arguments.kept / f"{photos.names[i]}.npz", photos, i)
+        parts = kept_parts(arguments.kept, photos, i, arguments.boundaries)
         tables, present = [contingency(parts.owners, p) for p in photos.annotations(i)], np.unique(parts.owners)
         boundaries = boundary_map(parts.pixels, path=arguments.boundaries)
         seen: dict[float, Borders] = {}
@@ -122,14 +123,18 @@ def ways(used: GroupingSettings) -> dict[str, GroupingSettings]:
     return {"as it is": used} | changed
 
 
-def kept_parts(path: Path, photos: Bsds, i: int) -> Parts:
-    """From the file, which is made first where there is none."""
+def kept_parts(folder: Path, photos: Bsds, i: int, weights: Path) -> Parts:
+    """From a file, which is made first where there is none for these settings and weights."""
+    settings = Settings.for_solver("fast")
+    decisive = json.dumps([asdict(settings.spectrum), asdict(settings.constrained), model_digest("embedded")]).encode()
+    path = folder / f"{photos.names[i]}-{sha256(decisive + weights.read_bytes()).hexdigest()[:12]}.npz"
     if not path.exists():
-        parts = decompose(photos.load(i).image)
-        pixels, features = parts.photo.pixels, parts.features
-        means, mass = mean_values(parts.segments, features.reshape(-1, 3))
-        colors, _ = mean_values(parts.segments, pixels.reshape(-1, 3))
-        owners = parts.segments.argmax(axis=0).reshape(pixels.shape[:2]).astype(np.int16)
+        photo = Prepared.of(photos.load(i).image / 255.0, weights)
+        pixels, features = photo.image, photo.features
+        segments = photo.segments(photo.start(settings.constrained), settings.constrained)
+        means, mass = mean_values(segments, features.reshape(-1, 3))
+        colors, _ = mean_values(segments, pixels.reshape(-1, 3))
+        owners = segments.argmax(axis=0).reshape(pixels.shape[:2]).astype(np.int16)
         values = vars(Parts(means, mass, colors, owners, features.astype(np.float32), pixels.astype(np.float32)))
         write_atomically(path, lambda file: np.savez_compressed(file, **values))
     with np.load(path) as kept:

@@ -91,7 +91,8 @@ def _straightforward(
     seconds["affinities"], graph = timed(affinities)
     wanted = min(100, graph.shape[0] // 4)
     seconds["eigenvectors"], (values, vectors) = timed(lambda: straightforward.eigenvectors(graph, wanted))
-    start = initial_regions(labels, features, image, boundaries=exact.boundaries).ravel()
+    regions = exact.settings.constrained.clusters
+    start = initial_regions(labels, features, image, regions, boundaries=exact.boundaries).ravel()
     fit, rounds = straightforward.constrained_sparsification, exact.settings.constrained.iterations
     seconds["constrained sparsification"], _ = timed(lambda: fit(vectors, values, start, rounds))
     grouped = exact.grouped(count)

@@ -163,11 +163,13 @@ def for_kernel(array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
     return np.require(array, dtype, ["C", "W"])
 
 
-def check_boundaries(boundaries: np.ndarray) -> None:
-    """Refuse with an InputError what is no (y, x) map of shares in [0, 1]."""
-    # The comparison is false for NaN too.
-    if np.ndim(boundaries) != 2 or not np.size(boundaries) or not (np.min(boundaries) >= 0 and np.max(boundaries) <= 1):
-        raise InputError(
-            f"boundaries have shape {np.shape(boundaries)}, expected a (y, x) map of shares in [0, 1], as "
-            "softseg.features.boundary_map makes it"
-        )
+def check_boundaries(boundaries: Any) -> np.ndarray:
+    """The map as float64, if it is one: (y, x) shares in [0, 1]; else InputError."""
+    array = np.asarray(boundaries)
+    wanted = "expected a (y, x) map of shares in [0, 1], as softseg.features.boundary_map makes it"
+    if array.ndim != 2 or array.size == 0 or array.dtype.kind not in "fiu":
+        raise InputError(f"boundaries have shape {array.shape} and type {array.dtype}, {wanted}")
+    low, high = float(array.min()), float(array.max())
+    if not (low >= 0 and high <= 1):  # NaN neither
+        raise InputError(f"boundaries span [{low:.4g}, {high:.4g}], {wanted}")
+    return array.astype(np.float64)

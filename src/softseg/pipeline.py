@@ -246,7 +246,13 @@ class Decomposition:
     def tree(self) -> MergeTree:
         """The nested groupings of the soft segments."""
         settings = self.settings.grouping
-        return segment_tree(self.segments, self.features, self.pixels, settings, boundaries=self.boundaries)
+        if settings.boundary_exponent and self.boundaries is None:
+            raise InputError(
+                f"grouping.boundary_exponent is {settings.boundary_exponent}, but {self.photo.name} was taken apart "
+                "without a map of boundaries; decompose it with these settings"
+            )
+        boundaries = self.boundaries if settings.boundary_exponent else None
+        return segment_tree(self.segments, self.features, self.pixels, settings, boundaries=boundaries)
 
     @property
     def natural_count(self) -> int:

@@ -56,7 +56,7 @@ class ConstrainedSettings:
 
     # paper: k-means clusters of the features. The pipeline starts from regions of superpixels, `Settings.constrained`
     start: Start = "clusters"
-    clusters: int = 40  # released: how many of them, or of regions
+    clusters: int = 40  # released: how many of them, or of regions, of which the pipeline takes more
     iterations: int = 40  # released; the pipeline's are fewer, `Settings.constrained`
     gamma: float = 0.8  # paper: exponent of the sparsity
     weight: float = 0.3  # released: w in w^gamma

@@ -36,7 +36,7 @@ def test_the_exact_route_is_repeatable_too() -> None:
 def test_the_fast_route_is_near_the_exact_one(name: str, layers: int) -> None:
     """The same grouping: each soft segment of the fast route goes to the exact layer with which it shares most.
 
-    The median of three photos that differ in the last bits of their pixels: these can decide where one segment goes,
+    The median of three copies that differ by a billionth: so little can decide where one segment goes,
     which can move a single result by 0.01. It does not hold for every photo. Where two layers share one smooth region,
     such as a flat sky, nothing in the photo says where one ends.
     """

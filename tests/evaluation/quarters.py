@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from softseg.images import load_photo
 from softseg.pipeline import Decomposition
-from softseg.settings import Settings
+from softseg.settings import GroupingSettings, Settings
 
 from .data import HEIGHT, WIDTH
 
@@ -40,7 +40,7 @@ class QuickParts:
             features=np.repeat(MEANINGS[quarters()][:, :, None], 3, axis=2),
             laplacian=sp.csr_array((h * w, h * w)),
             segments=hard,
-            settings=Settings(),
+            settings=Settings(grouping=GroupingSettings(boundary_exponent=0)),
             model={},
             timings={},
             statistics={},

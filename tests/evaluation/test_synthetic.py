@@ -108,16 +108,20 @@ def test_the_score_by_hand() -> None:
         score_layers(truth, truth[:2])
 
 
-def our_score(made: Composite, features: np.ndarray | None = None) -> LayerScore:
-    made = made if features is None else replace(made, features=features)
-    [found] = evaluate_synthetic([made], ["softseg"], device="cpu", settings=QUICK)
-    return LayerScore(**found["methods"]["softseg"])
+def our_score(made: Composite, features: np.ndarray | None = None, copies: int = 1) -> LayerScore:
+    """Medians over copies that differ by a billionth: so little can decide where a part of a segment goes."""
+    made, rng, rows = made if features is None else replace(made, features=features), np.random.default_rng(0), []
+    for _ in range(copies):
+        copy = replace(made, image=np.clip(made.image + rng.uniform(0, 1e-9, made.image.shape), 0, 1))
+        [found] = evaluate_synthetic([copy], ["softseg"], device="cpu", settings=QUICK)
+        rows.append(found["methods"]["softseg"])
+    return LayerScore(**{name: float(np.median([row[name] for row in rows])) for name in rows[0]})
 
 
 @pytest.mark.parametrize("name", BOUNDS)
 def test_our_layers_are_as_good_as_they_were(name: str, composites: dict[str, Composite]) -> None:
     matched, union = BOUNDS[name]
-    score = our_score(composites[name])
+    score = our_score(composites[name], copies=3)
     assert score.matched <= matched
     assert score.union <= union
     assert score.matched > matched / 2  # much better: measure again, or the bound no longer guards anything

@@ -78,7 +78,7 @@ def test_what_nobody_would_part_becomes_one() -> None:
 @pytest.mark.parametrize("wrong", [np.zeros(5), np.full((3, 3), np.nan), np.full((3, 3), 1.5), np.zeros((0, 3))])
 def test_a_map_that_is_none_is_refused(wrong: np.ndarray) -> None:
     labels, image, features = random_regions(0)
-    with pytest.raises(InputError, match=r"boundaries have shape .* expected a"):
+    with pytest.raises(InputError, match=r"boundaries .* expected a .y, x. map of shares"):
         group(one_hot(labels), features, 2, image=image, boundaries=wrong)
 
 

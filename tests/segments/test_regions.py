@@ -92,18 +92,42 @@ def test_what_is_refused(changed: dict[str, Any], message: str) -> None:
         initial_regions(**(given | changed))
 
 
-def test_both_starts_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pipeline_asks_for_what_its_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
     _, features, image, _ = picture(3, 48, 60)
     settings = Settings.for_solver("fast")
     settings = replace(settings, spectrum=replace(settings.spectrum, count=20, candidates=40))
-    paper = replace(settings, constrained=replace(settings.constrained, start="clusters"))
+    clusters = replace(settings, constrained=replace(settings.constrained, start="clusters", clusters=30))
     calls = []
     for name in ("initial_regions", "initial_clusters"):
         real = getattr(pipeline, name)
-        monkeypatch.setattr(pipeline, name, lambda *a, _r=real, _n=name, **k: (calls.append(_n), _r(*a, **k))[1])
-    assert len(decompose(image, features=features, settings=settings).segments) > 1
-    assert len(decompose(image, features=features, settings=paper).segments) > 1
-    assert calls == ["initial_regions", "initial_clusters"]
+        monkeypatch.setattr(
+            pipeline, name, lambda *a, _r=real, _n=name, **k: (calls.append((_n, a, k)), _r(*a, **k))[1]
+        )
+    parts = decompose(image, features=features, settings=settings)
+    assert len(parts.segments) > 1
+    assert len(decompose(image, features=features, settings=clusters).segments) > 1
+    (one, given, named), (two, others, _) = calls
+    assert (one, two) == ("initial_regions", "initial_clusters")
+    assert given[3] == settings.constrained.clusters == 60 and others[1] == 30
+    assert named["boundaries"] is parts.boundaries and parts.boundaries is not None
+    with pytest.raises(InputError, match="without a map of boundaries; decompose it with these settings"):
+        replace(parts, boundaries=None).layers(2)
+
+
+def test_regions_are_named_in_the_order_of_their_first_superpixels() -> None:
+    labels, features, image, shares = picture(5)
+    found = initial_regions(labels, features, image, 8, boundaries=shares)
+    first = [labels[found == region].min() for region in range(8)]
+    assert first == sorted(first)
+
+
+def test_what_is_small_plain_or_read_only() -> None:
+    labels, features, image, _ = picture(6)
+    for array in (labels, features, image):
+        array.flags.writeable = False
+    whole = initial_regions(labels, features[..., 0], image, 4, boundaries=[[0.5]])  # type: ignore[arg-type]
+    assert np.array_equal(np.unique(whole), np.arange(4))
+    assert initial_regions(np.zeros_like(labels), features, image).max() == 0
 
 
 def test_a_start_that_is_none_is_refused() -> None:

@@ -97,8 +97,6 @@ def _smoothed(image: np.ndarray, deviation: float) -> np.ndarray:
 
 def _along(labels: np.ndarray, count: int, boundaries: np.ndarray | None) -> np.ndarray:
     """(2, count^2): how many neighbouring pixels have two labels, and the sum of the shares there."""
-    if boundaries is None:
-        return np.zeros((2, count * count))
     one, two, shares = shares_along(labels, boundaries)
     place = one * count + two
     return np.stack([np.bincount(place, weights, minlength=count * count) for weights in (None, shares)])
@@ -110,7 +108,7 @@ def shares_along(labels: np.ndarray, boundaries: np.ndarray | None) -> tuple[np.
     `boundaries` is a (y, x) map of the shares of people who see a boundary, spread evenly over the photo; None: all do.
     """
     # A border of segments runs a few pixels beside what a person has drawn: the largest of 3 x 3 cells.
-    wide = np.ones((1, 1)) if boundaries is None else maximum_filter(boundaries.astype(np.float64), 3)
+    wide = np.ones((1, 1)) if boundaries is None else maximum_filter(boundaries, 3)
     rows, columns = (_nearest(n, cells) for n, cells in zip(labels.shape, wide.shape, strict=True))
     found = []
     for axis in (0, 1):

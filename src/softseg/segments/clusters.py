@@ -1,4 +1,4 @@
-"""Hard clusters of the features, from which the constrained sparsification starts."""
+"""Hard clusters of the features, from which the constrained sparsification may start, as in the paper."""
 
 from __future__ import annotations
 

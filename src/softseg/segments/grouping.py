@@ -111,7 +111,7 @@ def segment_tree(
     if image.ndim != 3 or image.shape[0] * image.shape[1] != len(points):
         raise InputError(f"the image {image.shape} does not have the {len(points)} pixels of the features: (h, w, 3).")
     if boundaries is not None:
-        check_boundaries(boundaries)
+        boundaries = check_boundaries(boundaries)
     shape = image.shape[:2]
     owners = segments.argmax(axis=0).reshape(shape)
     reach = max(1, round(settings.reach * max(shape)))

@@ -12,7 +12,7 @@ from softseg.errors import InputError
 from softseg.graph.superpixels import superpixel_means
 from softseg.segments.borders import shares_along
 
-_LEAST_SHARE = 0.05  # measured, as GroupingSettings.least_share: below it the map hardly tells borders apart
+_LEAST_SHARE = 0.05  # here, as GroupingSettings.least_share: below it the map hardly tells borders apart
 _LEAST_COLOR = 0.02  # here: of what has one colour, too, the features tell parts apart
 _SAME = 1e-20  # the cost of regions that differ by rounding only
 
@@ -37,10 +37,10 @@ def initial_regions(
 
     Parameters
     ----------
-    labels : (h, w) integers, superpixels 0..m-1, all present, m > 0.
+    labels : (h, w) integers, superpixels 0..m-1, each connected, none of them empty.
     features : (h, w, D) float array, usually D = 3 in [0, 1].
     image : (h, w, 3) float array in [0, 1], the photo.
-    count : regions; fewer where there are fewer superpixels, or fewer that differ in features.
+    count : regions; fewer where there are fewer superpixels, or where touching ones have the same features.
     boundaries : (y, x) map of shares in [0, 1], spread evenly over the photo, of `softseg.features.boundary_map`. None:
         every border counts alike.
 
@@ -54,7 +54,7 @@ def initial_regions(
 
     Notes
     -----
-    Source: here; docs/method.md, Initial regions. The paper starts from k-means of the features
+    Source: here; docs/method.md, Start. The paper starts from k-means of the features
     (`softseg.segments.initial_clusters`), which does not see borders, and takes things far apart for one.
 
     Examples
@@ -66,9 +66,9 @@ def initial_regions(
     labels, image = check_labels(labels), check_image(image, shape=np.shape(labels))
     features = check_map(features, labels.shape, "features")
     if boundaries is not None:
-        check_boundaries(boundaries)
-    if count < 1:
-        raise InputError(f"{count} regions were asked for; choose at least 1")
+        boundaries = check_boundaries(boundaries)
+    if not isinstance(count, int | np.integer) or count < 1:
+        raise InputError(f"{count!r} regions were asked for; choose a whole number from 1")
     regions = _Regions(labels, features, image, boundaries)
     queue = [(regions.cost(a, b), a, b, 0, 0) for a, borders in enumerate(regions.borders) for b in borders if a < b]
     heapify(queue)
@@ -113,6 +113,7 @@ class _Regions:
         length, shares = self.borders[a][b]
         weight = self.areas[a] * self.areas[b] / (self.areas[a] + self.areas[b])
         drawn = (shares / length + _LEAST_SHARE) / (1 + _LEAST_SHARE)
+        # Measured: the powers, by the covering of training photos and the number of segments left. docs/quality.md
         color = sqrt(dist(self.colors[a], self.colors[b]) + _LEAST_COLOR)
         return float(weight**1.5 * dist(self.features[a], self.features[b]) ** 2 * color * drawn**2)
 
