@@ -49,7 +49,7 @@ def test_the_fast_route_is_near_the_exact_one(name: str, layers: int) -> None:
         transferred = (shared == np.arange(layers)[:, None]).astype(np.float64) @ fast.segments
         differences.append(float(np.abs(relaxed(fast, transferred) - relaxed(exact, grouped)).mean()))
         assert fast.statistics["coarse_unknowns"] <= 3000
-    assert np.median(differences) < 0.005, differences
+    assert np.median(differences) < 0.01, differences
 
 
 def relaxed(decomposition: Decomposition, layers: np.ndarray) -> np.ndarray:

@@ -95,8 +95,8 @@ def test_counted_work_of_the_exact_route_is_in_double_precision() -> None:
     gradients, grams = parts["conjugate gradients"], parts["Grams"]
     assert gradients.precision == grams.precision == "float64"
     assert gradients.bytes == 7 * (12 * 25_000 + 10 * 8 * 1000 * 5)
-    assert grams.flops == 10 * 2 * 1000 * 55 * 24
-    assert grams.bytes == 10 * 8 * (1000 * 55 + 1000 * 24 + 24 * 55)
+    assert grams.flops == 10 * 2 * 1000 * 55 * 34
+    assert grams.bytes == 10 * 8 * (1000 * 55 + 1000 * 34 + 34 * 55)
 
 
 def test_a_sample_that_is_not_smaller_than_the_photo_is_fitted_in_double_precision() -> None:
