@@ -55,3 +55,10 @@ def test_the_fast_route_is_near_the_exact_one(name: str, layers: int) -> None:
 def relaxed(decomposition: Decomposition, layers: np.ndarray) -> np.ndarray:
     pixels, settings = decomposition.photo.pixels, decomposition.settings.relaxed
     return relaxed_sparsification(layers, decomposition.laplacian, pixels, settings)
+
+
+def test_a_picture_of_few_colors_comes_apart() -> None:
+    """Functions of the coarse space depend on each other there: single precision cannot factorise them."""
+    with Image.open(EXAMPLES / "coffee.jpg") as image:
+        picture = image.resize((96, 64)).quantize(16)
+    assert segment(picture, 3).alphas.shape == (3, 64, 96)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -39,7 +40,7 @@ def galerkin_eigenpairs(
 
 
 def _lowest_pairs(stiffness: np.ndarray, mass: np.ndarray, count: int, roughly: bool) -> tuple[np.ndarray, np.ndarray]:
-    shift, inverse = _inverse_factor(stiffness, mass, np.float32 if roughly else np.float64)
+    shift, inverse = _inverse_factor(stiffness, mass, (np.float32, np.float64) if roughly else (np.float64,))
     sparse_mass, factor = sp.csr_array(mass), torch.from_numpy(inverse)
 
     def apply(block: np.ndarray) -> np.ndarray:  # C^-1 M C^-T with A + s M = C C^T
@@ -88,18 +89,23 @@ def _in_the_space(laplacian: sp.csr_array, prolongation: sp.csr_array) -> tuple[
     return stiffness, mass
 
 
-def _inverse_factor(stiffness: np.ndarray, mass: np.ndarray, precision: DTypeLike) -> tuple[float, np.ndarray]:
+def _inverse_factor(
+    stiffness: np.ndarray, mass: np.ndarray, precisions: Sequence[DTypeLike]
+) -> tuple[float, np.ndarray]:
     """s and C^-1 with A + s M = C C^T: products with it run on all threads, triangular solves of few columns do not.
 
-    The condition number, about 1e4, leaves enough digits for an explicit inverse.
+    The condition number, about 1e4, leaves enough digits for an explicit inverse. Where functions of the space depend
+    on each other, as in pictures of few colours, only the ridge tells M from a singular matrix, and that needs the
+    later, double one of the precisions.
     """
-    shift = _FIRST_SHIFT
-    while shift < 1e6:
-        try:
-            factor = cholesky((stiffness + shift * mass).astype(precision), lower=True, check_finite=False)
-        except LinAlgError:
-            shift *= 4
-        else:
-            [invert] = get_lapack_funcs(["trtri"], [factor])
-            return shift, np.tril(invert(factor, lower=1)[0])
+    for precision in precisions:
+        shift = _FIRST_SHIFT
+        while shift < 1e6:
+            try:
+                factor = cholesky((stiffness + shift * mass).astype(precision), lower=True, check_finite=False)
+            except LinAlgError:
+                shift *= 4
+            else:
+                [invert] = get_lapack_funcs(["trtri"], [factor])
+                return shift, np.tril(invert(factor, lower=1)[0])
     raise ConvergenceError("The coarse Laplacian cannot be made positive definite; check it.")
