@@ -4,10 +4,11 @@
     python -m benchmarks.quality.fit_settings BSDS500/train --boundaries odd/model.safetensors \\
         -o benchmarks/quality/fit_settings.json
 
-The eigenvectors of every sixth photo (`--every`; every twelfth for the file that is kept) are made once; then the constrained sparsification of each way, and the pipeline's
-grouping. A pixel belongs to its largest soft segment. Scored are the covering of regions at the best number of layers
-for all photos (ODS) and for each (OIS), and the boundaries of all segments within 2 pixels. The map of boundaries must
-come from a network that has not seen these photos, those of an even place in the order of names.
+The eigenvectors of every sixth photo (`--every`; every twelfth for the file that is kept) are made once; then the
+constrained sparsification of each way, and the pipeline's grouping. A pixel belongs to its largest soft segment. Scored
+are the covering of regions at the best number of layers for all photos (ODS) and for each (OIS), and the boundaries of
+all segments within 2 pixels. The map of boundaries must come from a network that has not seen these photos, those of an
+even place in the order of names.
 """
 
 from __future__ import annotations
