@@ -6,7 +6,8 @@
 the whole coarse space. "energy": sum of the approximate eigenvalues over that of the exact ones. "difference": mean
 absolute, of 5 final layers, to exact eigenvectors with every pixel in the fit; soft segments go to the exact layer with
 which they share most. `hats` is what softseg uses, `blocks` jump at their borders, `refined` are hats whose
-eigenvectors are smoothed at every pixel, the lowest of more candidates than wanted.
+eigenvectors are smoothed at every pixel, the lowest of more candidates than wanted; `by rough energies` are those whose
+candidates are the lowest of the hats as they are, not of the smoothed ones.
 """
 
 from __future__ import annotations
@@ -32,10 +33,13 @@ from softseg.spectrum import Eigenbasis, eigenbasis
 from softseg.spectrum.coarse import galerkin_eigenpairs
 from softseg.spectrum.coarse_space import coarse_space
 from softseg.spectrum.exact import solve_exactly
+from softseg.spectrum.refinement import refine
+from softseg.spectrum.smoothing import Smoother
 
 UNKNOWNS = (1_500, 3_000, 6_000)  # of hats
 BLOCKS = (16, 8)  # sides
-REFINED = ((150, 12), (192, 4), (192, 12), (288, 24))  # candidates and smoothing steps
+REFINED = ((128, 4), (128, 12), (128, 24), (192, 24))  # candidates and smoothing steps
+BY_ROUGH_ENERGIES = ((128, 12), (192, 24))
 
 
 def blocks(image: np.ndarray, side: int) -> sp.csr_array:
@@ -61,6 +65,19 @@ def projected(prolongation: sp.csr_array, vectors: np.ndarray) -> float:
     inner = prolongation.T @ vectors
     mass = (prolongation.T @ prolongation).toarray() + 1e-9 * np.eye(prolongation.shape[1])
     return float((inner * np.linalg.solve(mass, inner)).sum())
+
+
+def hats(image: np.ndarray, unknowns: int) -> sp.csr_array:
+    """What softseg uses."""
+    return coarse_space(image, unknowns).functions
+
+
+def refined_by_rough_energies(graph: sp.csr_array, image: np.ndarray, candidates: int, steps: int) -> Eigenbasis:
+    """As `eigenbasis`, but for the choice of the candidates."""
+    prolongation = hats(image, SpectrumSettings().coarse_unknowns)
+    _, coefficients = galerkin_eigenpairs(graph, prolongation, candidates)
+    smoother = Smoother.of(graph, image.shape[1], steps)
+    return Eigenbasis(*refine(smoother, prolongation, coefficients, 100), None, {})
 
 
 def main() -> None:
@@ -109,7 +126,7 @@ def main() -> None:
         arguments.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
     report("exact", exact, time.process_time())
-    for name, sizes, build in (("hats", UNKNOWNS, coarse_space), ("blocks", BLOCKS, blocks)):
+    for name, sizes, build in (("hats", UNKNOWNS, hats), ("blocks", BLOCKS, blocks)):
         for size in sizes:
             begun = time.process_time()
             prolongation = build(image, size)
@@ -120,6 +137,10 @@ def main() -> None:
         begun = time.process_time()
         settings = SpectrumSettings(candidates=candidates, smoothing_steps=steps)
         report("refined", eigenbasis(graph, image, settings), begun, candidates=candidates, steps=steps)
+    for candidates, steps in BY_ROUGH_ENERGIES:
+        begun = time.process_time()
+        basis = refined_by_rough_energies(graph, image, candidates, steps)
+        report("by rough energies", basis, begun, candidates=candidates, steps=steps)
 
 
 if __name__ == "__main__":

@@ -46,8 +46,8 @@ class SpectrumSettings:
     count: int = 100  # paper
     solver: Solver = "fast"
     coarse_unknowns: int = 2_000  # measured: docs/method.md, Coarse space
-    candidates: int = 192  # measured: coarse eigenvectors, of which the lowest are kept after smoothing
-    smoothing_steps: int = 30  # measured: 0 keeps the coarse eigenvectors as they are
+    candidates: int = 128  # measured: coarse eigenvectors, of which the lowest are kept after smoothing
+    smoothing_steps: int = 12  # measured: 0 keeps the coarse eigenvectors as they are
 
 
 @dataclass(frozen=True)

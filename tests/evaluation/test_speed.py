@@ -76,6 +76,9 @@ def test_counted_work_of_a_small_case() -> None:
     assert gradients.bytes == 7 * (13 * 4 * 1000 + 10 * 4 * 1000 * 5) and gradients.precision == "float32"
     assert parts["smoothing"].flops == 12 * (2 * 25_000 * 20 + 6 * 1000 * 20)
     assert parts["smoothing"].bytes == 6 * (3 * 4 * 1000 * 20 + 100 * 1000)
+    functions = parts["smoothed functions"]  # 8 steps for 64 columns, one product more, and sums in cells
+    assert functions.flops == 8 * (2 * 25_000 * 64 + 6 * 1000 * 64) + 2 * 25_000 * 64 + 4 * 1000 * 64**2
+    assert functions.bytes == 4 * (3 * 4 * 1000 * 64 + 2 * 100 * 1000) + 8 * 1000 * 64
     grams = parts["Grams"]
     assert grams.flops == 40 * 2 * 500 * 55 * (40 + 8) / 2 and grams.precision == "float32"
     assert grams.bytes == 40 * (4 * (500 * 10 + 500 * 24) + 8 * 24 * 55)
@@ -121,7 +124,7 @@ def test_a_part_without_its_count_is_left_out(missing: str) -> None:
 
 def test_eigenvectors_left_in_the_coarse_space_are_not_smoothed() -> None:
     parts = {work.part for work in work_of(1000, 25_000, 5, Settings(), STATISTICS | {"candidates": 10})}
-    assert not parts & {"smoothing", "Rayleigh-Ritz"} and "Galerkin product" in parts
+    assert not parts & {"smoothed functions", "smoothing", "Rayleigh-Ritz"} and "Galerkin product" in parts
 
 
 # Rows, in this process

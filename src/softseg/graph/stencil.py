@@ -13,6 +13,7 @@ from softseg.checks import for_kernel
 from softseg.errors import InputError
 
 SIDE = 5  # pixels; the matting affinity joins those that share a 3 x 3 window
+REACH = SIDE // 2  # pixels in each direction that a product goes, but for far entries
 COLUMNS = 32  # of a block: the sums of two pixels, 8 vectors, fill half of the registers of AVX2
 _ROWS = 32  # of pixels, for one thread at a time
 
@@ -76,7 +77,22 @@ class Stencil:
     @property
     def margin(self) -> int:
         """Rows of zeros that the kernels expect before and after the N rows of what they multiply."""
-        return SIDE // 2 * (self.width + 1)
+        return REACH * (self.width + 1)
+
+    def without_far(self) -> Stencil:
+        """The near entries alone, with the sum of each row's far ones on the diagonal: rows keep their sums."""
+        near = self.near.copy()
+        near[self.far, SIDE * SIDE // 2] += self._far_matrix().sum(axis=1)
+        nothing = np.zeros(0, np.int32)
+        return Stencil(self.width, near, nothing, np.zeros(1, np.int32), nothing, np.zeros(0, np.float32))
+
+    def far_part(self) -> sp.csr_array:
+        """(r, r) what `without_far` leaves out, at the far pixels; its rows sum to zero."""
+        matrix = self._far_matrix()
+        return sp.csr_array(matrix - sp.diags_array(matrix.sum(axis=1), format="csr"))
+
+    def _far_matrix(self) -> sp.csr_array:
+        return sp.csr_array((self.entries, self.columns, self.starts), shape=(len(self.far), len(self.far)))
 
 
 def zero_block(rows: int) -> np.ndarray:
@@ -85,3 +101,22 @@ def zero_block(rows: int) -> np.ndarray:
     numbers = np.zeros(rows * COLUMNS + line, np.float32)
     start = -numbers.ctypes.data % 64 // numbers.itemsize
     return numbers[start : start + rows * COLUMNS].reshape(rows, COLUMNS)
+
+
+class SpareBlocks:
+    """Blocks that are used again: memory that a process touches for the first time takes longer than a product does."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._free: list[np.ndarray] = []
+
+    def take(self) -> np.ndarray:
+        """(rows, 32) float32, of zeros, or of what another has left in it."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return zero_block(self._rows)
+
+    def give(self, *blocks: np.ndarray) -> None:
+        """Leave whole blocks, which nobody may use from now on, to the next ones."""
+        self._free.extend(blocks)

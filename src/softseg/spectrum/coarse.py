@@ -25,16 +25,27 @@ _CLOSELY, _ROUGHLY = 1e-6, 0.2  # residuals of the inverted problem, relative; w
 
 
 def galerkin_eigenpairs(
-    laplacian: sp.csr_array, prolongation: sp.csr_array, count: int, *, roughly: bool = False
+    laplacian: sp.csr_array, prolongation: sp.csr_array, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rayleigh-Ritz in the span of P: the pairs of smallest magnitude of ``P^T L P x = lambda P^T P x``.
 
     Returns the values (count,), ascending, and the coefficients X (n, count) of the eigenvectors ``V = P X``, which are
     orthonormal. V is not formed here. P holds the constant vector, so 0 is one of the values and 1 is in the span of V.
+    """
+    return lowest_pairs(*_in_the_space(laplacian, prolongation), count)
+
+
+def lowest_pairs(
+    stiffness: np.ndarray, mass: np.ndarray, count: int, *, roughly: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values (count,), ascending, and coefficients X (n, count) of the pairs of smallest magnitude of A x = lambda M x.
+
+    A and M are symmetric (n, n), M positive definite, as long as `_RIDGE` is added to its diagonal; ``X^T M X = 1``.
     `roughly`: to be refined, so that their span is what counts, which is there long before the single vectors are; by
     products in single precision.
     """
-    stiffness, mass = _in_the_space(laplacian, prolongation)
+    mass = mass.copy()
+    mass[np.diag_indices(len(mass))] += _RIDGE
     with one_blas_thread():
         return _lowest_pairs(stiffness, mass, count, roughly)
 
@@ -85,7 +96,6 @@ def _in_the_space(laplacian: sp.csr_array, prolongation: sp.csr_array) -> tuple[
     for more_stiffness, more_mass in others:
         stiffness += more_stiffness
         mass += more_mass
-    mass[np.diag_indices(n)] += _RIDGE
     return stiffness, mass
 
 

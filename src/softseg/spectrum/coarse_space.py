@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -9,9 +11,26 @@ from softseg.checks import for_kernel
 
 _FLAT = 1e-5  # weighted sum of squared colour deviations under a hat, below which a colour direction says nothing
 _CLOSEST = 4.0  # pixels between nodes; closer hats would hold more functions than there are pixels to tell them apart
+FUNCTIONS = 4  # of a node, at most: its hat, and that times each direction of the colours
 
 
-def coarse_space(image: np.ndarray, unknowns: int) -> sp.csr_array:
+@dataclass(frozen=True, eq=False)
+class CoarseSpace:
+    """Functions of the pixels of a photo, each at a node of a regular grid, zero from the next nodes on.
+
+    functions : (N, n) the prolongation P, sparse: one column for each.
+    shape : height and width of the photo.
+    grid : nodes along them, at the centres of equal parts.
+    slots : (n,) ``4 node + kind`` of each function, ascending, nodes in row-major order.
+    """
+
+    functions: sp.csr_array
+    shape: tuple[int, int]
+    grid: tuple[int, int]
+    slots: np.ndarray
+
+
+def coarse_space(image: np.ndarray, unknowns: int) -> CoarseSpace:
     """Prolongation P from about `unknowns` coefficients to the N pixels.
 
     The matting Laplacian is nearly zero on functions that are affine in colour over a small window, so its low
@@ -27,16 +46,17 @@ def coarse_space(image: np.ndarray, unknowns: int) -> sp.csr_array:
 
     Returns
     -------
-    (N, n) CSR array, n <= unknowns, up to 16 entries a row. Every column has unit length; the colours under a hat are
-    centred and decorrelated, and directions in which they do not vary have no column. The constant vector is in the
-    span.
+    CoarseSpace : n <= unknowns, up to 16 entries in a row of P. Every column has unit length; the colours under a hat
+        are centred and decorrelated, and directions in which they do not vary have no column. The constant vector is in
+        the span.
     """
     h, w, _ = image.shape
     spacing = max(_CLOSEST, np.sqrt(4 * h * w / unknowns))
     down, across = max(2, int(h / spacing)), max(2, int(w / spacing))
     down, across = min(down, max(2, unknowns // 4 // across)), min(across, max(2, unknowns // 4 // down))  # panoramas
     rows_of, columns_of = _hats(h, down), _hats(w, across)
-    return _orthonormal_colors(for_kernel(image, np.float64), rows_of, columns_of)
+    functions, slots = _orthonormal_colors(for_kernel(image, np.float64), rows_of, columns_of)
+    return CoarseSpace(functions, (h, w), (down, across), slots)
 
 
 def _hats(length: int, nodes: int) -> tuple[np.ndarray, np.ndarray, int]:
@@ -51,7 +71,7 @@ def _hats(length: int, nodes: int) -> tuple[np.ndarray, np.ndarray, int]:
 
 def _orthonormal_colors(
     image: np.ndarray, rows_of: tuple[np.ndarray, np.ndarray, int], columns_of: tuple[np.ndarray, np.ndarray, int]
-) -> sp.csr_array:
+) -> tuple[sp.csr_array, np.ndarray]:
     """P from the hats: per node the hat itself, and the hat times each principal direction of the colours under it."""
     from softseg.spectrum.coarse_space_kernel import moments_kernel, rows_kernel  # brings the compiler along
 
@@ -69,4 +89,5 @@ def _orthonormal_colors(
     entries = np.empty(16 * pixels)
     rows_kernel()(*hats, np.sqrt(squares), mean, np.ascontiguousarray(scaled), column, starts, columns, entries)
     used = int(starts[-1])
-    return sp.csr_array((entries[:used], columns[:used], starts), shape=(pixels, int(present.sum())))
+    slots = np.flatnonzero(present)
+    return sp.csr_array((entries[:used], columns[:used], starts), shape=(pixels, len(slots))), slots

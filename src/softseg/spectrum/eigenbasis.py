@@ -10,10 +10,12 @@ import scipy.sparse as sp
 import torch
 
 from softseg.settings import SpectrumSettings
-from softseg.spectrum.coarse import galerkin_eigenpairs
-from softseg.spectrum.coarse_space import coarse_space
+from softseg.spectrum.coarse import galerkin_eigenpairs, lowest_pairs
+from softseg.spectrum.coarse_space import CoarseSpace, coarse_space
 from softseg.spectrum.exact import solve_exactly
 from softseg.spectrum.refinement import refine
+from softseg.spectrum.smoothed_space import smoothed_matrices
+from softseg.spectrum.smoothing import Smoother
 
 _LARGEST_REFINED = 2_000_000  # pixels; the candidates of more would need gigabytes
 
@@ -94,10 +96,11 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
             None,
             {"eigenvectors": count, "solves": pairs.solves, "largest_residual": float(pairs.residuals.max())},
         )
-    prolongation = coarse_space(image, settings.coarse_unknowns)
+    space = coarse_space(image, settings.coarse_unknowns)
+    prolongation = space.functions
     count = min(count, prolongation.shape[1] // 2)
     if settings.smoothing_steps and laplacian.shape[0] <= _LARGEST_REFINED:
-        basis = _refined(laplacian, image.shape[1], prolongation, count, settings)
+        basis = _refined(laplacian, space, count, settings)
         if basis is not None:
             return basis
     values, coefficients = galerkin_eigenpairs(laplacian, prolongation, count)
@@ -105,18 +108,18 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
     return Eigenbasis(values, coefficients, prolongation, statistics)
 
 
-def _refined(
-    laplacian: sp.csr_array, width: int, prolongation: sp.csr_array, count: int, settings: SpectrumSettings
-) -> Eigenbasis | None:
+def _refined(laplacian: sp.csr_array, space: CoarseSpace, count: int, settings: SpectrumSettings) -> Eigenbasis | None:
     """The lowest pairs among smoothed candidates; None where smoothing did not leave enough of them."""
-    candidates = min(max(settings.candidates, 3 * count // 2), 3 * prolongation.shape[1] // 4)
-    _, coefficients = galerkin_eigenpairs(laplacian, prolongation, candidates, roughly=True)
-    values, vectors = refine(laplacian, width, prolongation, coefficients, count, settings.smoothing_steps)
+    unknowns = space.functions.shape[1]
+    candidates = min(max(settings.candidates, 5 * count // 4), 3 * unknowns // 4)
+    smoother = Smoother.of(laplacian, space.shape[1], settings.smoothing_steps)
+    _, coefficients = lowest_pairs(*smoothed_matrices(smoother, space), candidates, roughly=True)
+    values, vectors = refine(smoother, space.functions, coefficients, count)
     if len(values) < count:
         return None
     statistics = {
         "eigenvectors": count,
-        "coarse_unknowns": prolongation.shape[1],
+        "coarse_unknowns": unknowns,
         "candidates": candidates,
         "smoothing_steps": settings.smoothing_steps,
     }

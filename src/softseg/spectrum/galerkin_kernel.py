@@ -1,4 +1,4 @@
-"""The Laplacian and the identity in a coarse space, compiled: one pass over the pixels."""
+"""The Laplacian and the identity in a coarse space, compiled: their sums over the pixels."""
 
 from __future__ import annotations
 
@@ -15,6 +15,23 @@ def galerkin_kernel() -> Callable[..., None]:
     """`_galerkin`, compiled or from the compiler's cache."""
     index, row, square = np.zeros(1, np.int32), np.zeros(1), np.zeros((1, 1))
     return kernel(_galerkin, index, index, row, index, index, row, 0, 1, square, square)
+
+
+@cache
+def add_kernel() -> Callable[..., None]:
+    """`_add`, compiled or from the compiler's cache."""
+    return kernel(_add, np.zeros((2, 1, 1), np.float32), np.zeros(1, np.int32), np.zeros((2, 1, 1), np.float32))
+
+
+def _add(parts: np.ndarray, places: np.ndarray, total: np.ndarray) -> None:
+    """Add (2, C, C) products of a few functions to the (2, n, n) of all, float32; `places` (C,) below 0 are none."""
+    for both in range(2):
+        for i in range(len(places)):
+            if places[i] >= 0:
+                row = total[both, places[i]]
+                for j in range(len(places)):
+                    if places[j] >= 0:
+                        row[places[j]] += parts[both, i, j]
 
 
 def _galerkin(

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from scipy.linalg import eigh
 
-from softseg.spectrum.smoothing import Smoother, in_blocks, prolonged
+from softseg.spectrum.smoothing import Smoother, in_blocks
 from softseg.threads import one_blas_thread
 
 _INDEPENDENT = 1e-5  # squared length, over that of the longest
 _TOGETHER = 2  # blocks in one product: few enough to leave out most of the lower triangle
-_ROWS = 8192  # at a time in sums over pixels, which single precision alone would blur
+_ROWS = 2048  # at a time in sums over pixels, which single precision alone would blur; they fit into the cache
 
 
 def refine(
-    laplacian: sp.csr_array,
-    width: int,
+    smoother: Smoother,
     prolongation: sp.csr_array,
     coefficients: np.ndarray,
     count: int,
-    steps: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The `count` lowest eigenpairs in the span of smoothed vectors.
 
@@ -35,12 +32,10 @@ def refine(
 
     Parameters
     ----------
-    laplacian : (N, N) sparse, L 1 = 0, over the pixels of a photo in row-major order.
-    width : of the photo, in pixels.
+    smoother : p(D^-1 L) of the (N, N) Laplacian L of a photo, L 1 = 0; the degree of p at least 1.
     prolongation, coefficients : (N, c) sparse P and (c, k) X of the vectors ``V = P X``, k >= count, of full rank, the
         constant vector in their span.
     count : number of pairs wanted.
-    steps : degree of p, at least 1; as many products with L.
 
     Returns
     -------
@@ -53,12 +48,10 @@ def refine(
     Differs from there in: 1. They smooth the basis functions of the space, here its lowest eigenvectors are smoothed,
     which are fewer.
     """
-    smoother = Smoother.of(laplacian, width, steps)
-    margin = smoother.stencil.margin
     single = sp.csr_array(prolongation, dtype=np.float32)  # once, not for every block
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         columns = in_blocks(coefficients)
-        blocks = list(pool.map(lambda block: smoother(prolonged(single, block, margin)), columns))
+        blocks = list(pool.map(lambda block: smoother(smoother.prolonged(single, block)), columns))
         list(pool.map(_center, [block[smoother.inside] for block in blocks]))
         stiffness, mass = _inner_products(smoother, blocks, pool)
     size = coefficients.shape[1]
@@ -79,16 +72,22 @@ def _inner_products(
 ) -> tuple[np.ndarray, np.ndarray]:
     """V^T L V and V^T V, in double precision over strips of rows; only their upper triangles of blocks are filled."""
     ends = np.cumsum([block.shape[1] for block in blocks]).tolist()
-    products = np.zeros((2, ends[-1], ends[-1]))
-    for first, last in _strips(len(smoother.scale)):
-        energies = list(pool.map(smoother.energy_rows, blocks, repeat(first), repeat(last)))
+
+    def strip(first: int, last: int) -> np.ndarray:
         parts = [block[smoother.inside][first:last] for block in blocks]
-        rows = _side_by_side(parts)
+        rows, energies = np.hstack(parts), [smoother.energy_rows(block, first, last) for block in blocks]
+        found = np.zeros((2, ends[-1], ends[-1]), np.float32)
         for begin in range(0, len(blocks), _TOGETHER):
             some = slice(begin, begin + _TOGETHER)
             start, end = ends[begin] - parts[begin].shape[1], ends[some][-1]
-            both = (rows[:, :end].T @ _side_by_side([*energies[some], *parts[some]])).numpy()
-            products[:, :end, start:end] += both.reshape(end, 2, -1).swapaxes(0, 1)
+            both = rows[:, :end].T @ np.hstack([*energies[some], *parts[some]])
+            found[:, :end, start:end] = both.reshape(end, 2, -1).swapaxes(0, 1)
+        return found
+
+    products = np.zeros((2, ends[-1], ends[-1]))
+    with one_blas_thread():
+        for found in pool.map(lambda rows: strip(*rows), _strips(len(smoother.scale))):
+            products += found
     return products[0], products[1]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy.linalg import eigh_tridiagonal
 
 from softseg.checks import for_kernel
 from softseg.graph.products import to_torch
-from softseg.graph.stencil import COLUMNS, Stencil, zero_block
+from softseg.graph.stencil import COLUMNS, SpareBlocks, Stencil
 
 _RANGE = 0.6  # the smoothed part of the spectrum of D^-1 L reaches from its end down to that / max(4, 0.6 steps^2)
 # Of the mean diagonal: what no entry of D is below. p grows where D^-1 L is negative: at a superpixel's centroid pixel
@@ -26,20 +26,27 @@ _LANCZOS_STEPS = 12  # here: on photos the estimate is then within a percent
 class Smoother:
     """p(D^-1 L) V for blocks of 32 columns; p is a Chebyshev polynomial, p(0) = 1, that is small within `bounds`.
 
-    A block is (margin + N + margin, 32) float32 with zeros in the margins, see `Stencil`.
+    A block is (margin + N + margin, 32) float32 with finite numbers in the margins, see `Stencil`.
     """
 
     stencil: Stencil  # L
     scale: np.ndarray  # (N,) float32, the diagonal of D^-1
     largest: float  # eigenvalue of D^-1 L, or a little more
     steps: int  # degree of p
+    spare: SpareBlocks  # of this size
 
     @classmethod
     def of(cls, laplacian: sp.csr_array, width: int, steps: int) -> Smoother:
         """Of a Laplacian over the pixels of a photo of this width; D is its diagonal, but nowhere too small."""
         diagonal = laplacian.diagonal()
         scale = (1 / np.maximum(diagonal, _LEAST_DIAGONAL * diagonal.mean())).astype(np.float32)
-        return cls(Stencil.of(laplacian, width), scale, _largest_eigenvalue(laplacian, scale), steps)
+        stencil = Stencil.of(laplacian, width)
+        spare = SpareBlocks(len(scale) + 2 * stencil.margin)
+        return cls(stencil, scale, _largest_eigenvalue(laplacian, scale), steps, spare)
+
+    def local(self, steps: int) -> Smoother:
+        """Of another degree, and without far entries: what it smooths spreads by two pixels a step."""
+        return replace(self, stencil=self.stencil.without_far(), steps=steps)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -61,7 +68,7 @@ class Smoother:
         low, high = self.bounds
         center, radius = (high + low) / 2, (high - low) / 2
         sizes = np.cosh(np.arange(self.steps + 1) * np.arccosh(center / radius))  # T_k(center / radius)
-        current, previous = block, zero_block(len(block))
+        current, previous = block, self.spare.take()
         odd = self.steps % 2
         if odd:
             self._product(self.scale, (0.0, -1 / center, 1.0), current, previous[self.inside])
@@ -72,7 +79,18 @@ class Smoother:
             factors = -1 / radius, center / radius, factor * sizes[k], stay * sizes[k], -before
             self._twice(np.array(factors) / (1, 1, *[sizes[k + 2]] * 3), current, previous[self.inside])
             current, previous = previous, current
+        self.spare.give(previous)
         return current
+
+    def prolonged(self, prolongation: sp.csr_array, coefficients: np.ndarray) -> np.ndarray:
+        """The block P X for a sparse (N, c) P in single precision and (c, 32) X."""
+        from softseg.graph.stencil_kernel import rows_kernel
+
+        block = self.spare.take()
+        starts, columns = (for_kernel(part, np.int32) for part in (prolongation.indptr, prolongation.indices))
+        entries = for_kernel(prolongation.data, np.float32)
+        rows_kernel()(starts, columns, entries, coefficients, block[self.inside])
+        return block
 
     def energy_rows(self, block: np.ndarray, first: int, last: int) -> np.ndarray:
         """(last - first, 32) rows of L V."""
@@ -106,17 +124,6 @@ class Smoother:
         s = self.stencil
         operator = s.width, s.near, s.far, s.starts, s.columns, s.entries, self.scale
         twice_kernel()(*operator, *factors.astype(np.float32), block, rows)
-
-
-def prolonged(prolongation: sp.csr_array, block: np.ndarray, margin: int) -> np.ndarray:
-    """(margin + N + margin, 32) product of a sparse matrix with a block, zero in the margins."""
-    from softseg.graph.stencil_kernel import rows_kernel
-
-    vectors = zero_block(prolongation.shape[0] + 2 * margin)
-    starts, columns = (for_kernel(part, np.int32) for part in (prolongation.indptr, prolongation.indices))
-    entries = for_kernel(prolongation.data, np.float32)
-    rows_kernel()(starts, columns, entries, block, vectors[margin : margin + prolongation.shape[0]])
-    return vectors
 
 
 def in_blocks(vectors: np.ndarray) -> list[np.ndarray]:

@@ -16,12 +16,14 @@ from softseg.graph.stencil import COLUMNS, SIDE
 from softseg.segments.fitted_rows import LEAST_SUPERPIXELS
 from softseg.segments.relaxed import SINGLE_FROM
 from softseg.settings import Settings
+from softseg.spectrum.smoothed_space import STEPS
 
 _ENTRY = 12  # bytes of a float64 and its column
 _STENCIL = SIDE * SIDE * 4  # bytes of a pixel's row of the Laplacian, float32 without columns
 _DIAGONALS = (SIDE * SIDE // 2 + 1) * 4  # the same, of which only the main diagonal and those on one side are kept
 _WINDOW_FLOPS = 9 * 3 * 3 + 6 * 9 * 2 + 9 * 12 + 45 * 7  # mean and centring, covariance, solutions, 45 products of 3
 _HAT_ENTRIES = 16  # of a pixel in the coarse space: four hats of four functions
+_SHARED_COLUMNS = 64  # of the smoothed functions, as from a tenth of a megapixel on
 
 
 @dataclass(frozen=True)
@@ -75,22 +77,30 @@ def _eigenvectors(pixels: int, entries: int, settings: Settings, statistics: Map
     if None in counts:
         return
     unknowns, candidates, wanted = (int(count) for count in counts if count is not None)
-    held = _HAT_ENTRIES * pixels
-    products = 2 * entries * _HAT_ENTRIES + 2 * held * _HAT_ENTRIES
-    yield Work("eigenvectors", "Galerkin product", "float64", _ENTRY * (entries + 2 * held), products)
-    yield Work("eigenvectors", "coarse factor", "float64", 3 * 8 * unknowns**2, 2 / 3 * unknowns**3)
-    if candidates == wanted:
-        return  # left in the coarse space
+    factor = 2 / 3 * unknowns**3
+    if candidates == wanted:  # left in the coarse space
+        held = _HAT_ENTRIES * pixels
+        products = 2 * entries * _HAT_ENTRIES + 2 * held * _HAT_ENTRIES
+        yield Work("eigenvectors", "Galerkin product", "float64", _ENTRY * (entries + 2 * held), products)
+        yield Work("eigenvectors", "coarse factor", "float64", 3 * 8 * unknowns**2, factor)
+        return
     steps = statistics.get("smoothing_steps", settings.spectrum.smoothing_steps)
-    values = pixels * candidates
-    blocks = -(-candidates // COLUMNS)  # for each of which the matrix is read once
-    # Two steps in one pass over a block: it reads the stencil, the vectors and those before, and writes the latter.
-    read_and_written = 3 * 4 * values + blocks * _STENCIL * pixels
-    flops = 2 * entries * candidates + 6 * values
-    yield Work("eigenvectors", "smoothing", "float32", -(-steps // 2) * read_and_written, steps * flops)
+    passes, flops = _smoothing(pixels, entries, _SHARED_COLUMNS, STEPS)
+    flops += 2 * entries * _SHARED_COLUMNS + 4 * pixels * _SHARED_COLUMNS**2
+    yield Work("eigenvectors", "smoothed functions", "float32", passes + 2 * 4 * pixels * _SHARED_COLUMNS, flops)
+    yield Work("eigenvectors", "coarse factor", "float32", 3 * 4 * unknowns**2, factor)
+    yield Work("eigenvectors", "smoothing", "float32", *_smoothing(pixels, entries, candidates, steps))
+    values, blocks = pixels * candidates, -(-candidates // COLUMNS)
     grams = 2 * 2 * values * candidates + 2 * values * wanted + 2 * entries * candidates
     passes = 6 * 4 * values + 4 * pixels * wanted + blocks * _STENCIL * pixels
     yield Work("eigenvectors", "Rayleigh-Ritz", "float32", passes, grams)
+
+
+def _smoothing(pixels: int, entries: int, vectors: int, steps: int) -> tuple[float, float]:
+    """Bytes and operations: two steps in one pass over 32 vectors, which reads the stencil, them and those before."""
+    values, blocks = pixels * vectors, -(-vectors // COLUMNS)
+    read_and_written = 3 * 4 * values + blocks * _STENCIL * pixels
+    return -(-steps // 2) * read_and_written, steps * (2 * entries * vectors + 6 * values)
 
 
 def _constrained(pixels: int, settings: Settings, statistics: Mapping[str, Any]) -> Iterator[Work]:
