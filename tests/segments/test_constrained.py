@@ -152,6 +152,17 @@ def test_weights_that_double_precision_cannot_sum_are_limited() -> None:
     torch.testing.assert_close(alphas[:60], (basis @ ones)[:60, None].expand(60, 2) / 2, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("rounds", [_DirectRounds, _RefinedRounds])
+def test_energy_that_falls_without_end_counts_as_zero(rounds: type[_DirectRounds | _RefinedRounds]) -> None:
+    """A picture of four colours ended with an error: an eigenvalue far below zero, in pixels held by little."""
+    basis, values, _, one, zero = make_round(123, 7, 3)
+    values[0] = -2 * float(((one + zero).sum(0)).max() * (basis[:, 0] ** 2).max())
+    coefficients, alphas = rounds(basis, values, basis.sum(0)).solve(one, zero)
+    expected, _ = _DirectRounds(basis, values.clamp_min(0), basis.sum(0)).solve(one, zero)
+    torch.testing.assert_close(coefficients, expected, rtol=0, atol=1e-9)
+    torch.testing.assert_close(alphas, basis @ coefficients.T)
+
+
 def test_dependent_eigenvectors_are_refused_with_advice() -> None:
     basis, values, _, one, zero = make_round(123, 7, 3)
     basis[:, 3] = 0

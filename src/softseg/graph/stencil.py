@@ -120,3 +120,7 @@ class SpareBlocks:
     def give(self, *blocks: np.ndarray) -> None:
         """Leave whole blocks, which nobody may use from now on, to the next ones."""
         self._free.extend(blocks)
+
+    def release(self) -> None:
+        """Give the memory of all that nobody has taken back."""
+        self._free.clear()

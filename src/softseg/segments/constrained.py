@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 import torch
@@ -133,14 +134,16 @@ class _DirectRounds:
     def solve(self, to_one: torch.Tensor, to_zero: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The minimiser for the (s, m) weights of (alpha - 1)^2 and of alpha^2."""
         least = (to_one + to_zero).amin(0)
-        for limit in (None, *_LIMITS):
-            if limit is not None:
-                # Differs from the released code in: 4. Weights that double precision cannot sum are limited: a pixel
-                # that is held so firmly stays where it is.
-                to_one, to_zero = to_one.clamp_max(limit * least), to_zero.clamp_max(limit * least)
-            systems = _Systems.of(self._grams(to_one + to_zero) + torch.diag(self._values))
+        for values, limit in product((self._values, self._values.clamp_min(0)), (None, *_LIMITS)):
+            # Differs from the released code in: 4. Weights that double precision cannot sum are limited: a pixel that
+            # is held so firmly stays where it is. 6. Where the energy falls without end along an eigenvector of
+            # negative eigenvalue, faster than what keeps alphas at 0 and 1 rises, that eigenvalue counts as 0.
+            one, zero = (
+                weights if limit is None else weights.clamp_max(limit * least) for weights in (to_one, to_zero)
+            )
+            systems = _Systems.of(self._grams(one + zero) + torch.diag(values))
             if systems is not None:
-                coefficients = systems.solve_with_sum(to_one.T @ self._basis, self._ones)
+                coefficients = systems.solve_with_sum(one.T @ self._basis, self._ones)
                 return coefficients, self._basis @ coefficients.T
         raise ConvergenceError(
             "The sparsification met a singular system: the eigenvectors are not linearly independent on the "

@@ -48,18 +48,27 @@ def refine(
     Differs from there in: 1. They smooth the basis functions of the space, here its lowest eigenvectors are smoothed,
     which are fewer.
     """
-    single = sp.csr_array(prolongation, dtype=np.float32)  # once, not for every block
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        columns = in_blocks(coefficients)
-        blocks = list(pool.map(lambda block: smoother(smoother.prolonged(single, block)), columns))
-        list(pool.map(_center, [block[smoother.inside] for block in blocks]))
+        blocks = _smoothed(smoother, prolongation, coefficients, pool)
         stiffness, mass = _inner_products(smoother, blocks, pool)
+    smoother.spare.release()  # what is made next is as large
     size = coefficients.shape[1]
     values, mix = _lowest_in_span(stiffness[:size, :size], mass[:size, :size], count - 1)
     place = int(np.searchsorted(values, 0))
     vectors = _combined(blocks, smoother.inside, np.insert(mix, place, 0.0, axis=1))
     vectors[:, place] = len(vectors) ** -0.5
     return np.insert(values, place, 0.0), vectors
+
+
+def _smoothed(
+    smoother: Smoother, prolongation: sp.csr_array, coefficients: np.ndarray, pool: ThreadPoolExecutor
+) -> list[np.ndarray]:
+    """Blocks of p(D^-1 L) P X, centred."""
+    single = sp.csr_array(prolongation, dtype=np.float32)  # once, not for every block
+    columns = in_blocks(coefficients)
+    blocks = list(pool.map(lambda block: smoother(smoother.prolonged(single, block)), columns))
+    list(pool.map(_center, [block[smoother.inside] for block in blocks]))
+    return blocks
 
 
 def _center(block: np.ndarray) -> None:
