@@ -64,6 +64,7 @@ STATISTICS = {
     "candidates": 20,
     "soft_segments": 8,
     "conjugate_gradient_steps": 7,
+    "shared_columns": 64,
     "smoothing_steps": 12,
 }
 

@@ -107,3 +107,21 @@ def test_rows_of_a_sparse_matrix_are_summed(columns: int) -> None:
     out = np.full((50, COLUMNS), np.nan, np.float32)
     rows_kernel()(matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data, block, out)
     np.testing.assert_allclose(out, matrix @ block, atol=1e-5)
+
+
+@pytest.mark.parametrize("far", [0, 1, 60])
+def test_near_and_far_part_are_the_whole_and_each_keeps_constants(far: int) -> None:
+    matrix = matrix_of(16, 17, far)
+    matrix = sp.csr_array(matrix - sp.diags_array(matrix.sum(axis=1)))  # rows of sum zero, as a Laplacian's
+    stencil = Stencil.of(matrix, 17)
+    near, rest = stencil.without_far(), stencil.far_part()
+    assert len(near.far) == 0 and rest.shape == (len(stencil.far),) * 2
+    vectors = np.random.default_rng(2).normal(size=(16 * 17, COLUMNS)).astype(np.float32)
+    scale = abs(matrix).sum(axis=1).max()
+    product = multiply(near, vectors, slice(0, 16 * 17)) + vectors / 2
+    product[stencil.far] += rest @ vectors[stencil.far]
+    np.testing.assert_allclose(product, matrix @ vectors, atol=1e-5 * scale)
+    ones = np.ones_like(vectors)
+    np.testing.assert_allclose(multiply(near, ones, slice(0, 16 * 17)), -0.5, atol=1e-5 * scale)
+    np.testing.assert_allclose(rest.sum(axis=1), 0, atol=1e-5 * scale)
+    np.testing.assert_array_equal(near.diagonal[:3], near.near[:3, 12])

@@ -79,6 +79,11 @@ class Stencil:
         """Rows of zeros that the kernels expect before and after the N rows of what they multiply."""
         return REACH * (self.width + 1)
 
+    @property
+    def diagonal(self) -> np.ndarray:
+        """(N,) float32."""
+        return self.near[:, SIDE * SIDE // 2]
+
     def without_far(self) -> Stencil:
         """The near entries alone, with the sum of each row's far ones on the diagonal: rows keep their sums."""
         near = self.near.copy()
@@ -111,7 +116,7 @@ class SpareBlocks:
         self._free: list[np.ndarray] = []
 
     def take(self) -> np.ndarray:
-        """(rows, 32) float32, of zeros, or of what another has left in it."""
+        """(rows, 32) float32: zeros, or within the margins whatever finite numbers its last user has left."""
         try:
             return self._free.pop()
         except IndexError:

@@ -9,12 +9,14 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from softseg.graph.stencil import REACH
 from softseg.settings import SpectrumSettings
 from softseg.spectrum.coarse import galerkin_eigenpairs, lowest_pairs
 from softseg.spectrum.coarse_space import CoarseSpace, coarse_space
 from softseg.spectrum.exact import solve_exactly
+from softseg.spectrum.packing import Packing
 from softseg.spectrum.refinement import refine
-from softseg.spectrum.smoothed_space import smoothed_matrices
+from softseg.spectrum.smoothed_space import STEPS, smoothed_matrices
 from softseg.spectrum.smoothing import Smoother
 
 _LARGEST_REFINED = 2_000_000  # pixels; the candidates of more would need gigabytes
@@ -113,13 +115,15 @@ def _refined(laplacian: sp.csr_array, space: CoarseSpace, count: int, settings: 
     unknowns = space.functions.shape[1]
     candidates = min(max(settings.candidates, 5 * count // 4), 3 * unknowns // 4)
     smoother = Smoother.of(laplacian, space.shape[1], settings.smoothing_steps)
-    _, coefficients = lowest_pairs(*smoothed_matrices(smoother, space), candidates, roughly=True)
+    packing = Packing.of(space, STEPS * REACH)
+    _, coefficients = lowest_pairs(*smoothed_matrices(smoother, packing), candidates, roughly=True)
     values, vectors = refine(smoother, space.functions, coefficients, count)
     if len(values) < count:
         return None
     statistics = {
         "eigenvectors": count,
         "coarse_unknowns": unknowns,
+        "shared_columns": packing.matrix.shape[1],
         "candidates": candidates,
         "smoothing_steps": settings.smoothing_steps,
     }

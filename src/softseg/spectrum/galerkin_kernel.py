@@ -1,4 +1,4 @@
-"""The Laplacian and the identity in a coarse space, compiled: their sums over the pixels."""
+"""Matrices of a coarse space, compiled: summed over the pixels, or assembled from those of cells."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def galerkin_kernel() -> Callable[..., None]:
 
 
 @cache
-def add_kernel() -> Callable[..., None]:
-    """`_add`, compiled or from the compiler's cache."""
-    return kernel(_add, np.zeros((2, 1, 1), np.float32), np.zeros(1, np.int32), np.zeros((2, 1, 1), np.float32))
+def assemble_kernel() -> Callable[..., None]:
+    """`_assemble`, compiled or from the compiler's cache."""
+    return kernel(_assemble, np.zeros((2, 1, 1), np.float32), np.zeros(1, np.int32), np.zeros((2, 1, 1), np.float32))
 
 
-def _add(parts: np.ndarray, places: np.ndarray, total: np.ndarray) -> None:
+def _assemble(parts: np.ndarray, places: np.ndarray, total: np.ndarray) -> None:
     """Add (2, C, C) products of a few functions to the (2, n, n) of all, float32; `places` (C,) below 0 are none."""
     for both in range(2):
         for i in range(len(places)):

@@ -1,4 +1,4 @@
-"""Functions of nodes that are far apart in one column: many local functions in a few vectors."""
+"""A colouring of the coarse space: functions of nodes that are far apart share a column, many of them a few vectors."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from math import ceil
 import numpy as np
 import scipy.sparse as sp
 
-from softseg.graph.stencil import COLUMNS
+from softseg.graph.stencil import COLUMNS, REACH
 from softseg.spectrum.coarse_space import FUNCTIONS, CoarseSpace
+
+_LARGEST_PERIOD = 6  # nodes from one to the next of the same column; with four functions of a node, 144 columns
 
 
 @dataclass(frozen=True, eq=False)
 class RowOfCells:
-    """Cells side by side: rows of pixels from `first` to before `last`; the columns of pixels of each cell, and what is
-    meant in it."""
+    """Cells side by side: rows of pixels from `first` to before `last`; each cell's columns of pixels, and owners."""
 
     first: int
     last: int
@@ -24,33 +25,39 @@ class RowOfCells:
 
 @dataclass(frozen=True, eq=False)
 class Packing:
-    """Columns that several functions of a coarse space share, and which function is meant where.
+    """Columns that several functions of a coarse space share, and which function is which where.
 
     Along an axis with nodes d apart, a function that has spread by `reach` pixels lies within d + reach of its node. Of
     every m-th node, m even and m d / 2 at least that, one alone can be other than zero between two nodes that are
     neighbours: in a cell.
 
-    matrix : (N, c) the functions, added up to columns.
+    reach : pixels in each direction by which the functions may spread.
+    matrix : (N, c) the functions, added up to columns, float32.
     rows, columns : (cells + 1,) where the cells begin along the height and the width, and the end.
-    meant : (rows of cells, columns of cells, C) the function that each column stands for in a cell, -1 for none; C is c
-        made up to whole blocks of 32.
+    owners : (rows of cells, columns of cells, C) the function that each column stands for in a cell, -1 for none; C is
+        c made up to whole blocks of 32.
+
+    Source: compression of columns by a colouring, as for sparse Jacobians (Curtis, Powell and Reid 1974).
     """
 
+    reach: int
     matrix: sp.csr_array
     rows: np.ndarray
     columns: np.ndarray
-    meant: np.ndarray
+    owners: np.ndarray
 
     @classmethod
     def of(cls, space: CoarseSpace, reach: int) -> Packing:
-        """The fewest columns with which functions that spread by `reach` pixels do not meet."""
+        """The fewest columns for a `reach`; for a shorter one where nodes are so close that it takes more than 144."""
+        apart = min(size / nodes for size, nodes in zip(space.shape, space.grid, strict=True))
+        reach = min(reach, max(REACH, int((_LARGEST_PERIOD / 2 - 1) * apart - 0.5)))
         (rows, down), (columns, across) = (
             _windows(size, nodes, reach) for size, nodes in zip(space.shape, space.grid, strict=True)
         )
         periods = down.shape[1], across.shape[1]
         function_at = np.full((*space.grid, FUNCTIONS), -1, np.int32)
         function_at.reshape(-1)[space.slots] = np.arange(len(space.slots))
-        meant = function_at[down[:, None, :, None], across[None, :, None, :]].reshape(len(down), len(across), -1)
+        owners = function_at[down[:, None, :, None], across[None, :, None, :]].reshape(len(down), len(across), -1)
 
         row, column, kind = np.unravel_index(space.slots, function_at.shape)
         place = np.ravel_multi_index((row % periods[0], column % periods[1], kind), (*periods, FUNCTIONS)).astype(
@@ -59,27 +66,32 @@ class Packing:
         functions = space.functions
         packed = sp.csr_array(
             (functions.data.astype(np.float32), place[functions.indices], functions.indptr),
-            shape=(functions.shape[0], meant.shape[2]),
+            shape=(functions.shape[0], owners.shape[2]),
         )
-        spare = -meant.shape[2] % COLUMNS
-        return cls(packed, rows, columns, np.pad(meant, ((0, 0), (0, 0), (0, spare)), constant_values=-1))
+        spare = -owners.shape[2] % COLUMNS
+        return cls(reach, packed, rows, columns, np.pad(owners, ((0, 0), (0, 0), (0, spare)), constant_values=-1))
+
+    @property
+    def functions(self) -> int:
+        """n."""
+        return int(self.owners.max()) + 1
 
     def cells(self) -> list[RowOfCells]:
         """All cells, row by row."""
-        pairs = [slice(*self.columns[j : j + 2]) for j in range(self.meant.shape[1])]
+        pairs = [slice(*self.columns[j : j + 2]) for j in range(self.owners.shape[1])]
         return [
-            RowOfCells(int(self.rows[i]), int(self.rows[i + 1]), list(zip(pairs, meant, strict=True)))
-            for i, meant in enumerate(self.meant)
+            RowOfCells(int(self.rows[i]), int(self.rows[i + 1]), list(zip(pairs, owners, strict=True)))
+            for i, owners in enumerate(self.owners)
         ]
 
     def unpacked(self, pixels: np.ndarray, values: np.ndarray) -> np.ndarray:
         """(p, n) values of all functions at some pixels, from the (p, C) of the columns there."""
         y, x = np.divmod(pixels, self.columns[-1])
         cell = (np.searchsorted(edges, at, side="right") - 1 for edges, at in ((self.rows, y), (self.columns, x)))
-        meant = self.meant[tuple(cell)]
-        found = np.zeros((len(pixels), int(self.meant.max()) + 1), values.dtype)
-        which, column = np.nonzero(meant >= 0)
-        found[which, meant[which, column]] = values[which, column]
+        owners = self.owners[tuple(cell)]
+        found = np.zeros((len(pixels), self.functions), values.dtype)
+        which, column = np.nonzero(owners >= 0)
+        found[which, owners[which, column]] = values[which, column]
         return found
 
 

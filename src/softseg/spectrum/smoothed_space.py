@@ -10,19 +10,18 @@ import torch
 
 from softseg.graph.products import to_torch
 from softseg.graph.stencil import REACH
-from softseg.spectrum.coarse_space import CoarseSpace
 from softseg.spectrum.packing import Packing, RowOfCells
 from softseg.spectrum.smoothing import Smoother, in_blocks
 from softseg.threads import one_blas_thread
 
 STEPS = 8  # measured: docs/method.md, Coarse space
-# Of the mean diagonal of L, added to the energy of a function of length 1: smoothing makes some functions depend on
-# each other, and the rounding of what is left of their differences must not seem to be the lowest.
-_RIDGE = 2e-6
+# Smoothing makes some functions depend on each other, and in pictures of few colours they do before. What single
+# precision leaves of their differences must be neither of negative length nor the lowest: of D, and of Q^T Q.
+_RIDGES = 2e-6, 4e-6
 _TOGETHER = 128  # far pixels in one product
 
 
-def smoothed_matrices(smoother: Smoother, space: CoarseSpace) -> tuple[np.ndarray, np.ndarray]:
+def smoothed_matrices(smoother: Smoother, packing: Packing) -> tuple[np.ndarray, np.ndarray]:
     """``Q^T L Q`` and ``Q^T Q``, dense, of the smoothed functions ``Q = q(D^-1 L') P`` of a coarse space.
 
     Functions of P are rough at every pixel, some more than others, so that their energies say little about which
@@ -32,24 +31,24 @@ def smoothed_matrices(smoother: Smoother, space: CoarseSpace) -> tuple[np.ndarra
 
     Parameters
     ----------
-    smoother : of L; q is its polynomial of the degree `STEPS`.
-    space : P, over the same photo.
+    smoother : of L; q is its polynomial of the degree for which the packing leaves room.
+    packing : of P, over the same photo.
 
     Returns
     -------
-    Two (n, n) float32 arrays, symmetric to rounding. To the energies of the first a ridge of 2e-6 of the mean of D is
-    added.
+    Two (n, n) float32 arrays, symmetric but for rounding, and for what a product with L reads beyond a cell: two
+    pixels, where Q is next to nothing. Each has a ridge: of 2e-6 of the harmonic mean of D times the squared length of
+    the function, and of 4e-6 times that.
 
     Notes
     -----
-    Source: here. Smoothed prolongations are those of smoothed aggregation (Vanek et al. 1996); that many of their
-    columns fit into one is known from the estimation of sparse Jacobians (Curtis, Powell and Reid 1974).
+    Source: here. Smoothed prolongations are those of smoothed aggregation (Vanek et al. 1996).
     """
-    from softseg.spectrum.galerkin_kernel import add_kernel  # brings the compiler along
+    from softseg.spectrum.galerkin_kernel import assemble_kernel  # brings the compiler along
 
-    local, packing = smoother.local(STEPS), Packing.of(space, STEPS * REACH)
-    width = space.shape[1]
-    products = np.zeros((2, *[space.functions.shape[1]] * 2), np.float32)
+    local = smoother.local(packing.reach // REACH)
+    width = smoother.stencil.width
+    products = np.zeros((2, *[packing.functions] * 2), np.float32)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool, one_blas_thread():
         chosen = in_blocks(np.eye(packing.matrix.shape[1]))
         blocks = list(pool.map(lambda some: local(local.prolonged(packing.matrix, some)), chosen))
@@ -63,15 +62,16 @@ def smoothed_matrices(smoother: Smoother, space: CoarseSpace) -> tuple[np.ndarra
 
         rows = packing.cells()
         for row, found in zip(rows, pool.map(row_of_cells, rows), strict=True):
-            for (_, meant), both in zip(row.cells, found, strict=True):
-                add_kernel()(both, meant, products)
+            for (_, owners), both in zip(row.cells, found, strict=True):
+                assemble_kernel()(both, owners, products)
     far = smoother.stencil.far
     at_far = packing.unpacked(far, np.hstack([block[local.inside][far] for block in blocks]))
     local.spare.give(*blocks)
     stiffness, mass = products
     _add_far_energies(smoother.stencil.far_part(), at_far, stiffness)
-    level = _RIDGE / smoother.scale.mean(dtype=np.float64)
-    stiffness[np.diag_indices(len(mass))] += np.float32(level) * mass.diagonal()
+    squares, diagonal = mass.diagonal().copy(), np.diag_indices(len(mass))
+    stiffness[diagonal] += _RIDGES[0] / smoother.scale.mean() * squares
+    mass[diagonal] += _RIDGES[1] * squares
     return stiffness, mass
 
 
@@ -88,5 +88,6 @@ def _add_far_energies(far: sp.csr_array, rows: np.ndarray, stiffness: np.ndarray
     for first in range(0, len(rows), _TOGETHER):
         some = slice(first, first + _TOGETHER)
         used = np.flatnonzero(rows[some].any(axis=0))  # pixels that follow each other lie in few rows of cells
-        near = slice(used[0], used[-1] + 1)
-        stiffness[near] += (values[some, near].T @ gradient[some]).numpy()
+        if len(used):
+            near = slice(used[0], used[-1] + 1)
+            stiffness[near] += (values[some, near].T @ gradient[some]).numpy()

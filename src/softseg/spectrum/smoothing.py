@@ -26,7 +26,7 @@ _LANCZOS_STEPS = 12  # here: on photos the estimate is then within a percent
 class Smoother:
     """p(D^-1 L) V for blocks of 32 columns; p is a Chebyshev polynomial, p(0) = 1, that is small within `bounds`.
 
-    A block is (margin + N + margin, 32) float32 with finite numbers in the margins, see `Stencil`.
+    A block is (margin + N + margin, 32) float32 with zeros in the margins, see `Stencil`.
     """
 
     stencil: Stencil  # L
@@ -46,7 +46,10 @@ class Smoother:
 
     def local(self, steps: int) -> Smoother:
         """Of another degree, and without far entries: what it smooths spreads by two pixels a step."""
-        return replace(self, stencil=self.stencil.without_far(), steps=steps)
+        stencil = self.stencil.without_far()
+        # Where far neighbours repel, the diagonal of L is the smaller one; D^-1 L' must not pass the end of the bounds.
+        scale = np.minimum(self.scale, 1 / np.maximum(stencil.diagonal, np.finfo(np.float32).tiny))
+        return replace(self, stencil=stencil, scale=scale, steps=steps)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -59,7 +62,7 @@ class Smoother:
         return slice(self.stencil.margin, self.stencil.margin + len(self.scale))
 
     def __call__(self, block: np.ndarray) -> np.ndarray:
-        """The block smoothed; its memory is used.
+        """The block smoothed. The one that was given belongs to the smoother from then on.
 
         With ``T_k`` the Chebyshev polynomials and ``Z = (center - D^-1 L) / radius``, the vectors
         ``V_k = T_k(Z) V / T_k(center / radius)`` follow from each other. As ``T_k+2 = 2 T_2 T_k - T_k-2``, two degrees

@@ -23,7 +23,6 @@ _STENCIL = SIDE * SIDE * 4  # bytes of a pixel's row of the Laplacian, float32 w
 _DIAGONALS = (SIDE * SIDE // 2 + 1) * 4  # the same, of which only the main diagonal and those on one side are kept
 _WINDOW_FLOPS = 9 * 3 * 3 + 6 * 9 * 2 + 9 * 12 + 45 * 7  # mean and centring, covariance, solutions, 45 products of 3
 _HAT_ENTRIES = 16  # of a pixel in the coarse space: four hats of four functions
-_SHARED_COLUMNS = 64  # of the smoothed functions, as from a tenth of a megapixel on
 
 
 @dataclass(frozen=True)
@@ -85,9 +84,10 @@ def _eigenvectors(pixels: int, entries: int, settings: Settings, statistics: Map
         yield Work("eigenvectors", "coarse factor", "float64", 3 * 8 * unknowns**2, factor)
         return
     steps = statistics.get("smoothing_steps", settings.spectrum.smoothing_steps)
-    passes, flops = _smoothing(pixels, entries, _SHARED_COLUMNS, STEPS)
-    flops += 2 * entries * _SHARED_COLUMNS + 4 * pixels * _SHARED_COLUMNS**2
-    yield Work("eigenvectors", "smoothed functions", "float32", passes + 2 * 4 * pixels * _SHARED_COLUMNS, flops)
+    if shared := statistics.get("shared_columns"):
+        passes, flops = _smoothing(pixels, entries, shared, STEPS)
+        flops += 2 * entries * shared + 4 * pixels * shared**2  # L Q, and sums over cells of products of all columns
+        yield Work("eigenvectors", "smoothed functions", "float32", passes + 2 * 4 * pixels * shared, flops)
     yield Work("eigenvectors", "coarse factor", "float32", 3 * 4 * unknowns**2, factor)
     yield Work("eigenvectors", "smoothing", "float32", *_smoothing(pixels, entries, candidates, steps))
     values, blocks = pixels * candidates, -(-candidates // COLUMNS)
