@@ -82,7 +82,7 @@ class GroupingSettings:
     # measured: of people, below which the map hardly tells borders apart
     least_share: float = 0.05
     # measured: distance of features from which on two segments are different things, whether a border is seen or not
-    unlike: float = 0.5
+    unlike: float = 0.7
     automatic_cost: float = 0.3  # measured: merges dearer than this are not made for "auto"
     automatic_most: int = 12  # here: layers, which a person can still look through
 
