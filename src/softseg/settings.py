@@ -47,7 +47,7 @@ class SpectrumSettings:
     solver: Solver = "fast"
     coarse_unknowns: int = 2_000  # measured: docs/method.md, Coarse space
     candidates: int = 128  # measured: coarse eigenvectors, of which the lowest are kept after smoothing
-    smoothing_steps: int = 12  # measured: 0 keeps the coarse eigenvectors as they are
+    smoothing_steps: int = 24  # measured: 0 keeps the coarse eigenvectors as they are
 
 
 @dataclass(frozen=True)
