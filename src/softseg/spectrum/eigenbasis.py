@@ -98,33 +98,47 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
             None,
             {"eigenvectors": count, "solves": pairs.solves, "largest_residual": float(pairs.residuals.max())},
         )
-    space = coarse_space(image, settings.coarse_unknowns)
-    prolongation = space.functions
-    count = min(count, prolongation.shape[1] // 2)
     if settings.smoothing_steps and laplacian.shape[0] <= _LARGEST_REFINED:
-        basis = _refined(laplacian, space, count, settings)
+        basis = _refined(laplacian, image, count, settings)
         if basis is not None:
             return basis
+    prolongation = coarse_space(image, settings.coarse_unknowns).functions
+    count = min(count, prolongation.shape[1] // 2)
     values, coefficients = galerkin_eigenpairs(laplacian, prolongation, count)
     statistics = {"eigenvectors": count, "coarse_unknowns": prolongation.shape[1], "candidates": count}
     return Eigenbasis(values, coefficients, prolongation, statistics)
 
 
-def _refined(laplacian: sp.csr_array, space: CoarseSpace, count: int, settings: SpectrumSettings) -> Eigenbasis | None:
+def _refined(laplacian: sp.csr_array, image: np.ndarray, count: int, settings: SpectrumSettings) -> Eigenbasis | None:
     """The lowest pairs among smoothed candidates; None where smoothing did not leave enough of them."""
+    space = coarse_space(image, settings.coarse_unknowns)
     unknowns = space.functions.shape[1]
+    count = min(count, unknowns // 2)
     candidates = min(max(settings.candidates, 5 * count // 4), 3 * unknowns // 4)
     smoother = Smoother.of(laplacian, space.shape[1], settings.smoothing_steps)
-    packing = Packing.of(space, STEPS * REACH)
-    _, coefficients = lowest_pairs(*smoothed_matrices(smoother, packing), candidates, roughly=True)
-    values, vectors = refine(smoother, space.functions, coefficients, count)
+    coefficients, shared = _candidates(smoother, space, candidates)
+    functions = space.functions.astype(np.float32)
+    del space
+    values, vectors = refine(smoother, functions, coefficients, count)
     if len(values) < count:
         return None
     statistics = {
         "eigenvectors": count,
         "coarse_unknowns": unknowns,
-        "shared_columns": packing.matrix.shape[1],
+        "shared_columns": shared,
         "candidates": candidates,
         "smoothing_steps": settings.smoothing_steps,
     }
     return Eigenbasis(values, vectors, None, statistics)
+
+
+def _candidates(smoother: Smoother, space: CoarseSpace, count: int) -> tuple[np.ndarray, int]:
+    """(n, count) coefficients of those functions of the space that are lowest once smoothed; and the columns it took.
+
+    What is as large as the photo is given back as soon as it has served: the eigenvectors need the memory.
+    """
+    packing = Packing.of(space, STEPS * REACH)
+    columns = packing.matrix.shape[1]
+    stiffness, mass = smoothed_matrices(smoother, packing)
+    del packing
+    return lowest_pairs(stiffness, mass, count, roughly=True)[1], columns
