@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 
@@ -36,3 +39,34 @@ def to_tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
     if not array.flags.writeable or min(array.strides, default=0) < 0:
         array = array.copy(order="K")
     return torch.from_numpy(array).to(device)
+
+
+def synchronize(device: torch.device | None) -> None:
+    """Wait until a GPU has done what it was told to; nothing to do for others."""
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Products of float32 matrices keep all of their digits inside of this context, or of a function decorated by it.
+
+    So they do by default; but a program may have allowed PyTorch to round to TF32, three digits, on GPUs, which is not
+    enough for eigenvectors.
+    """
+    matmul = torch.backends.cuda.matmul
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # set by the newer name of it, and PyTorch (from 2.9 on) wants no mixture
+        named = matmul.fp32_precision
+        matmul.fp32_precision = "ieee"
+        try:
+            yield
+        finally:
+            matmul.fp32_precision = named
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -17,9 +17,10 @@ from softseg.errors import ConvergenceError
 from softseg.spectrum.lanczos import block_lanczos
 from softseg.threads import one_blas_thread
 
-_FIRST_SHIFT = 1e-3  # here: below it the inverse loses digits; more is tried where L has lower eigenvalues
+FIRST_SHIFT = 1e-3  # here: below it the inverse loses digits; more is tried where L has lower eigenvalues
+LARGEST_SHIFT = 1e6  # of the mass; none is found below it only if L is wrong
 _BLOCK = 32
-_RIDGE = 1e-10  # of the mass matrix, whose columns have unit length; keeps near-dependent columns harmless
+RIDGE = 1e-10  # of the mass matrix, whose columns have unit length; keeps near-dependent columns harmless
 _STRIPS = 2  # of the pixels, summed one by one, however many threads there are: the same bytes
 _CLOSELY, _ROUGHLY = 1e-6, 0.2  # residuals of the inverted problem, relative; what is refined is as good as after 0.1
 
@@ -40,12 +41,12 @@ def lowest_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Values (count,), ascending, and coefficients X (n, count) of the pairs of smallest magnitude of A x = lambda M x.
 
-    A and M are symmetric (n, n), M positive definite, as long as `_RIDGE` is added to its diagonal; ``X^T M X = 1``.
+    A and M are symmetric (n, n), M positive definite, as long as `RIDGE` is added to its diagonal; ``X^T M X = 1``.
     `roughly`: to be refined, so that their span is what counts, which is there long before the single vectors are; by
     products in single precision.
     """
     mass = mass.copy()
-    mass[np.diag_indices(len(mass))] += _RIDGE
+    mass[np.diag_indices(len(mass))] += RIDGE
     with one_blas_thread():
         return _lowest_pairs(stiffness, mass, count, roughly)
 
@@ -109,8 +110,8 @@ def _inverse_factor(
     later, double one of the precisions.
     """
     for precision in precisions:
-        shift = _FIRST_SHIFT
-        while shift < 1e6:
+        shift = FIRST_SHIFT
+        while shift < LARGEST_SHIFT:
             try:
                 factor = cholesky((stiffness + shift * mass).astype(precision), lower=True, check_finite=False)
             except LinAlgError:
