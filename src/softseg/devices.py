@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,19 +55,22 @@ def full_precision() -> Iterator[None]:
     So they do by default; but a program may have allowed PyTorch to round to TF32, three digits, on GPUs, which is not
     enough for eigenvectors.
     """
-    matmul = torch.backends.cuda.matmul
-    try:
-        before = torch.get_float32_matmul_precision()
-    except RuntimeError:  # set by the newer name of it, and PyTorch (from 2.9 on) wants no mixture
-        named = matmul.fp32_precision
-        matmul.fp32_precision = "ieee"
-        try:
-            yield
-        finally:
-            matmul.fp32_precision = named
-        return
-    torch.set_float32_matmul_precision("highest")
+    restore = _set_full_precision()
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        restore()
+
+
+def _set_full_precision() -> Callable[[], None]:
+    """Set it, and return how to have it again as it was."""
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # set by the newer name, from PyTorch 2.9 on, which is not to be mixed with the older one
+        matmul: Any = torch.backends.cuda.matmul
+        named, matmul.fp32_precision = matmul.fp32_precision, "ieee"
+        return lambda: setattr(matmul, "fp32_precision", named)
+    if before == "highest":
+        return lambda: None
+    torch.set_float32_matmul_precision("highest")
+    return lambda: torch.set_float32_matmul_precision(before)
