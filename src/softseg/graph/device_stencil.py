@@ -24,8 +24,9 @@ class DeviceStencil:
     width : of the photo, in pixels.
     near : (25, N) entries at the neighbours of a pixel within a 5 x 5 square, row-major, zero outside the photo.
     far : (r,) int64, the pixels that have neighbours farther away, ascending.
-    among : (r, r) entries between these. Dense: of the superpixels, of which there are some 2,500, each has a tenth of
-        the others as neighbours, and products of dense matrices give the same bytes every time.
+    among : (r, r) entries between these. Differs from the compiled route in: 2. It is dense: of the superpixels, of
+        which there are some 2,500, each has many others as neighbours, and products of dense matrices give the same
+        bytes every time.
 
     Vectors are planes: (n, margin + N + margin), each in one piece with zeros in the margins, so that a neighbour's
     value is the same plane read from another place on.

@@ -18,8 +18,8 @@ _ROWS = 2048  # pixels at a time in sums, which single precision alone would blu
 def lowest_coefficients(stiffness: torch.Tensor, mass: torch.Tensor, count: int) -> torch.Tensor:
     """Coefficients X (n, count), float32, of the pairs of smallest magnitude of A x = lambda M x, ``X^T M X = 1``.
 
-    All pairs are found, in double precision, by one dense decomposition; block Lanczos, which finds the wanted ones
-    alone, is many small steps.
+    Differs from the compiled route in: 3. All pairs are found, in double precision, by one dense decomposition; block
+    Lanczos, which stops when the span of the wanted ones is good enough, is many small steps.
     """
     stiffness, mass = stiffness.double(), mass.double()
     mass.diagonal().add_(RIDGE)

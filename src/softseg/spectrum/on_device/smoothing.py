@@ -53,6 +53,7 @@ class DeviceSmoother:
 
         With ``T_k`` the Chebyshev polynomials and ``Z = (center - D^-1 L) / radius``, the vectors
         ``V_k = T_k(Z) V / T_k(center / radius)`` follow from each other by ``T_k+1 = 2 Z T_k - T_k-1``.
+        Differs from the compiled route in: 1. It goes up one degree at a time.
         """
         low, high = self.bounds
         center, radius = (high + low) / 2, (high - low) / 2
