@@ -61,8 +61,8 @@ def _padded_cells(edges: np.ndarray) -> np.ndarray:
 def _add_up(keys: torch.Tensor, values: torch.Tensor, total: torch.Tensor) -> None:
     """total[:, key] += value for each of (e,) keys from 0 on and (2, e) values, in the order in which they come.
 
-    Differs from the compiled route in: 6. It is no loop, nor `index_add_`, whose order on a GPU is another one each time:
-    no key occurs twice in one of these passes.
+    Differs from the compiled route in: 6. It is no loop, nor `index_add_`, whose order on a GPU is another one each
+    time: no key occurs twice in one of these passes.
     """
     keys, order = torch.sort(keys, stable=True)
     turn = torch.arange(len(keys), device=keys.device) - torch.searchsorted(keys, keys)
