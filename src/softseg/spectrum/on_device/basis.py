@@ -73,16 +73,17 @@ def group_sums(planes: torch.Tensor, groups: np.ndarray, areas: np.ndarray) -> t
     By halves: of the values of a group, in order, each takes in the next one, then each second the next second one, and
     so on. All groups take part in each of the few passes, and the additions are always the same ones.
     """
-    order = np.argsort(groups, kind="stable")
-    starts = np.cumsum(areas) - areas
-    place = to_tensor(np.arange(len(groups)) - np.repeat(starts, areas), planes.device)
-    left = to_tensor(np.repeat(areas, areas), planes.device) - place
-    sums, step = planes[:, to_tensor(order, planes.device)], 1
+    group, order = torch.sort(to_tensor(groups, planes.device), stable=True)
+    lengths = to_tensor(areas, planes.device)
+    starts = lengths.cumsum(0) - lengths
+    place = torch.arange(len(group), device=planes.device) - starts[group]
+    left = lengths[group] - place
+    sums, step = planes[:, order], 1
     while step < areas.max():
         into = torch.nonzero((place % (2 * step) == 0) & (left > step)).squeeze(1)
         sums[:, into] += sums[:, into + step]
         step *= 2
-    return sums[:, to_tensor(starts, planes.device)]
+    return sums[:, starts]
 
 
 @full_precision()

@@ -28,10 +28,11 @@ class PaddedRows:
     @classmethod
     def of(cls, matrix: sp.csr_array, device: torch.device) -> PaddedRows:
         """Of a CSR matrix."""
-        lengths = np.diff(matrix.indptr)
-        place = to_tensor(np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], lengths), device)
-        row = to_tensor(np.repeat(np.arange(len(lengths)), lengths), device)
-        shape = int(lengths.max(initial=0)), len(lengths)
+        starts = to_tensor(matrix.indptr, device).long()
+        lengths = starts.diff()
+        row = torch.arange(len(lengths), device=device).repeat_interleave(lengths)
+        place = torch.arange(len(row), device=device) - starts[row]
+        shape = int(np.diff(matrix.indptr).max(initial=0)), len(lengths)
         columns = torch.zeros(shape, dtype=torch.long, device=device)
         entries = torch.zeros(shape, dtype=torch.float32, device=device)
         columns[place, row] = to_tensor(matrix.indices, device).long()
