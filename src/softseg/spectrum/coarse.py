@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -59,20 +59,31 @@ def _lowest_pairs(stiffness: np.ndarray, mass: np.ndarray, count: int, roughly: 
         inner = sparse_mass @ (factor.T @ torch.from_numpy(block).to(factor.dtype)).numpy()
         return (factor @ torch.from_numpy(inner).to(factor.dtype)).double().numpy()
 
-    tolerance = _ROUGHLY if roughly else _CLOSELY
-    ritz = block_lanczos(apply, len(stiffness), min(count, len(stiffness)), block=_BLOCK, tolerance=tolerance)
-    values, vectors = 1 / ritz.values - shift, ritz.vectors
-    if -values[0] > values[-1]:
-        # Values beyond those found may be nearer to zero than the lowest: many repelling regions, as in a mosaic. Rare.
-        theta, vectors = eigh(apply(np.eye(len(stiffness))))
-        values = 1 / theta[::-1] - shift
-        nearest = np.sort(np.argsort(np.abs(values), kind="stable")[:count])
-        values, vectors = values[nearest], vectors[:, ::-1][:, nearest]
+    values, vectors = pairs_of_inverse(apply, len(stiffness), count, shift, roughly=roughly)
     coefficients = inverse.T @ vectors
     coefficients /= np.sqrt((coefficients * (sparse_mass @ coefficients)).sum(axis=0))
     strongest = np.abs(coefficients).argmax(axis=0)
     coefficients *= np.sign(coefficients[strongest, np.arange(coefficients.shape[1])])
     return values, coefficients
+
+
+def pairs_of_inverse(
+    apply: Callable[[np.ndarray], np.ndarray], size: int, count: int, shift: float, *, roughly: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values of A x = lambda M x of smallest magnitude, and the eigenvectors Z of C^-1 M C^-T for x = C^-T z.
+
+    `apply` has the product of (n, b) float64 with that matrix, in which A + shift M = C C^T.
+    """
+    tolerance = _ROUGHLY if roughly else _CLOSELY
+    ritz = block_lanczos(apply, size, min(count, size), block=_BLOCK, tolerance=tolerance)
+    values, vectors = 1 / ritz.values - shift, ritz.vectors
+    if -values[0] > values[-1]:
+        # Values beyond those found may be nearer to zero than the lowest: many repelling regions, as in a mosaic. Rare.
+        theta, vectors = eigh(apply(np.eye(size)))
+        values = 1 / theta[::-1] - shift
+        nearest = np.sort(np.argsort(np.abs(values), kind="stable")[:count])
+        values, vectors = values[nearest], vectors[:, ::-1][:, nearest]
+    return values, vectors
 
 
 def _in_the_space(laplacian: sp.csr_array, prolongation: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:

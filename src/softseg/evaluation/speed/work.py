@@ -89,10 +89,8 @@ def _eigenvectors(pixels: int, entries: int, settings: Settings, statistics: Map
         passes, flops = _smoothing(pixels, entries, shared, STEPS, away)
         flops += 2 * entries * shared + 4 * pixels * shared**2  # L Q, and sums over cells of products of all columns
         yield Work("eigenvectors", "smoothed functions", "float32", passes + 2 * 4 * pixels * shared, flops)
-    if away:  # all pairs: to three diagonals, those of these, and back
-        yield Work("eigenvectors", "coarse pairs", "float64", 3 * 8 * unknowns**2, 9 * unknowns**3)
-    else:
-        yield Work("eigenvectors", "coarse factor", "float32", 3 * 4 * unknowns**2, factor)
+    precision, size = ("float64", 8) if away else ("float32", 4)
+    yield Work("eigenvectors", "coarse factor", precision, 3 * size * unknowns**2, factor)
     yield Work("eigenvectors", "smoothing", "float32", *_smoothing(pixels, entries, candidates, steps, away))
     values, blocks = pixels * candidates, -(-candidates // COLUMNS)
     grams = 2 * 2 * values * candidates + 2 * values * wanted + 2 * entries * candidates

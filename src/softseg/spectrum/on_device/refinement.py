@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from softseg.devices import to_tensor
 from softseg.errors import ConvergenceError
 from softseg.graph.stencil import COLUMNS
-from softseg.spectrum.coarse import FIRST_SHIFT, LARGEST_SHIFT, RIDGE
+from softseg.spectrum.coarse import FIRST_SHIFT, LARGEST_SHIFT, RIDGE, pairs_of_inverse
 from softseg.spectrum.on_device.rows import PaddedRows
 from softseg.spectrum.on_device.smoothing import DeviceSmoother
 from softseg.spectrum.refinement import lowest_in_span
+from softseg.threads import one_blas_thread
 
 _ROWS = 2048  # pixels at a time in sums, which single precision alone would blur
 
@@ -18,15 +20,21 @@ _ROWS = 2048  # pixels at a time in sums, which single precision alone would blu
 def lowest_coefficients(stiffness: torch.Tensor, mass: torch.Tensor, count: int) -> torch.Tensor:
     """Coefficients X (n, count), float32, of the pairs of smallest magnitude of A x = lambda M x, ``X^T M X = 1``.
 
-    Differs from the compiled route in: 3. All pairs are found, in double precision, by one dense decomposition; block
-    Lanczos, which stops when the span of the wanted ones is good enough, is many small steps.
+    As roughly as the compiled route finds them. Differs from that in: 3. The factor and the products with it are dense
+    and double precision. They are made on the device; the block Lanczos method, many small steps with few columns,
+    stays on the processor.
     """
     stiffness, mass = stiffness.double(), mass.double()
     mass.diagonal().add_(RIDGE)
     shift, inverse = _inverse_factor((stiffness + stiffness.T) / 2, (mass + mass.T) / 2)
-    theta, vectors = torch.linalg.eigh(inverse @ mass @ inverse.T)  # C^-1 M C^-T with A + s M = C C^T
-    nearest = torch.argsort((1 / theta - shift).abs(), stable=True)[:count]
-    coefficients: torch.Tensor = inverse.T @ vectors[:, torch.sort(nearest, descending=True)[0]]
+
+    def apply(block: np.ndarray) -> np.ndarray:  # C^-1 M C^-T with A + s M = C C^T
+        product: torch.Tensor = inverse @ (mass @ (inverse.T @ to_tensor(block, mass.device)))
+        return product.cpu().numpy()
+
+    with one_blas_thread():
+        _, vectors = pairs_of_inverse(apply, len(mass), count, shift, roughly=True)
+    coefficients: torch.Tensor = inverse.T @ to_tensor(vectors, mass.device)
     return (coefficients / (coefficients * (mass @ coefficients)).sum(0).sqrt()).float()
 
 
