@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-ELSEWHERE = torch.device("meta")  # which nothing in the package uses, and which needs no driver
+ELSEWHERE = torch.device("meta")  # needs no driver; networks have only their shapes there before their weights come
 HERE = torch.device("cpu")
 
 
