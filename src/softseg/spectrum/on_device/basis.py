@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 
 from softseg.devices import full_precision, synchronize, to_tensor
-from softseg.graph.stencil import REACH
+from softseg.graph.stencil import COLUMNS, REACH
 from softseg.spectrum.coarse_space import CoarseSpace
 from softseg.spectrum.on_device.refinement import lowest_coefficients, refine
 from softseg.spectrum.on_device.rows import PaddedRows
@@ -59,7 +59,7 @@ class DeviceBasis:
 
     def ones(self) -> np.ndarray:
         """(n,) coefficients V^T 1 of the constant vector."""
-        return _array(self.vectors.sum(1, dtype=torch.float64))
+        return _array(torch.cat([some.sum(1, dtype=torch.float64) for some in torch.split(self.vectors, COLUMNS)]))
 
 
 def _array(values: torch.Tensor) -> np.ndarray:

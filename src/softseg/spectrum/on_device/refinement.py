@@ -60,8 +60,9 @@ def refine(
     """
     planes = smoother.prolonged(prolongation, coefficients)
     vectors = smoother.stencil.inside(planes)
-    # The constant vector, which is a known eigenvector, is taken out of the others.
-    vectors -= vectors.mean(1, keepdim=True, dtype=torch.float64).float()
+    for some in torch.split(vectors, COLUMNS):  # sums in double precision first make numbers of that size of all
+        # The constant vector, which is a known eigenvector, is taken out of the others.
+        some -= some.mean(1, keepdim=True, dtype=torch.float64).float()
     energies = [_inner_products(vectors, smoother.stencil.product(some)) for some in torch.split(planes, COLUMNS)]
     stiffness, mass = torch.cat(energies, dim=1).cpu().numpy(), _inner_products(vectors, vectors).cpu().numpy()
     # On the processor, where so small a problem takes no longer.
