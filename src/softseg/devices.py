@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -36,3 +40,37 @@ def to_tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
     if not array.flags.writeable or min(array.strides, default=0) < 0:
         array = array.copy(order="K")
     return torch.from_numpy(array).to(device)
+
+
+def synchronize(device: torch.device | None) -> None:
+    """Wait until a GPU has done what it was told to; nothing to do for others."""
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Products of float32 matrices keep all of their digits inside of this context, or of a function decorated by it.
+
+    So they do by default; but a program may have allowed PyTorch to round to TF32, three digits, on GPUs, which is not
+    enough for eigenvectors.
+    """
+    restore = _set_full_precision()
+    try:
+        yield
+    finally:
+        restore()
+
+
+def _set_full_precision() -> Callable[[], None]:
+    """Set it, and return how to have it again as it was."""
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # set by the newer name, from PyTorch 2.9 on, which is not to be mixed with the older one
+        matmul: Any = torch.backends.cuda.matmul
+        named, matmul.fp32_precision = matmul.fp32_precision, "ieee"
+        return lambda: setattr(matmul, "fp32_precision", named)
+    if before == "highest":
+        return lambda: None
+    torch.set_float32_matmul_precision("highest")
+    return lambda: torch.set_float32_matmul_precision(before)

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from softseg.devices import resolve_device
 from softseg.errors import ImageError, InputError
@@ -51,7 +52,8 @@ def segment(
     features : "embedded" or another model by its name, folder or .safetensors file (see `softseg.features.extract`); or
         a precomputed map: a file (.npy, .npz, .mat, .png) or an (h, w, D) array. D = 3 is used as it is, more are
         projected.
-    device : where the feature network runs: "auto", "cpu" or "cuda".
+    device : where the networks run and, with the solver "fast", eigenvectors and layers are computed: "auto" (the GPU
+        where there is one), "cpu" or "cuda".
     solver : "fast", or "exact" for the reference without approximations (minutes).
     grouping : "agglomerative" (nested: K + 1 layers are K layers with one split) or "kmeans" (the paper's).
     seed : of every random choice; the same seed gives the same result.
@@ -104,7 +106,7 @@ def decompose(
         raise InputError(
             f"features is a {type(features).__name__}; expected the name of a model, a file, or an (h, w, D) array"
         )
-    stage = Stopwatch(progress)
+    stage, where = Stopwatch(progress), _accelerator(settings)
 
     with stage("features"):
         pixels = _working_pixels(photo, settings)
@@ -123,21 +125,27 @@ def decompose(
             settings.graph.color_weight,
         )
     with stage("eigenvectors"):
-        basis = eigenbasis(graph, pixels, settings.spectrum)
+        basis = eigenbasis(graph, pixels, settings.spectrum, where)
     with stage("constrained sparsification"):
         count = settings.constrained.clusters
         if settings.constrained.start == "regions":
             start = initial_regions(labels, semantic, pixels, count, boundaries=boundaries)
         else:
             start = initial_clusters(semantic, count, seed=settings.seed)
-        segments = fit_segments(basis, start, settings.constrained, seed=settings.seed, superpixels=labels)
+        segments = fit_segments(
+            basis, start, settings.constrained, seed=settings.seed, superpixels=labels, device=where
+        )
 
-    statistics = {
+    statistics: dict[str, Any] = {
         "device": str(resolve_device(settings.device)),
         "superpixels": int(labels.max()) + 1,
         **basis.statistics,
         "soft_segments": len(segments),
     }
+    if where is not None:
+        # with those of the networks, which are always computed there; all other stages are the processor's
+        own = ["constrained sparsification", "relaxed sparsification"]
+        statistics["stages_on_device"] = ["eigenvectors", *own] if basis.refined else own
     if boundaries is not None:
         statistics["boundary_weights"] = BOUNDARIES_DIGEST
     if settings.spectrum.solver == "fast" and settings.spectrum.smoothing_steps and not basis.refined:
@@ -199,12 +207,12 @@ class Decomposition:
                 f"{count} layers were asked for, but {self.photo.name} came apart into {len(self.segments)} soft "
                 f"segments: choose at most {len(self.segments)} layers"
             )
-        stage = Stopwatch(progress)
+        stage, where = Stopwatch(progress), _accelerator(self.settings)
         with stage("grouping"):
             wanted = self.natural_count if count == "auto" else count
             grouped = self.grouped(wanted, grouping)
         with stage("relaxed sparsification"):
-            relaxed = relax(grouped, self.laplacian, self.pixels, self.settings.relaxed)
+            relaxed = relax(grouped, self.laplacian, self.pixels, self.settings.relaxed, where)
             alphas = project_to_simplex(relaxed.alphas)
             change = np.abs(alphas - relaxed.alphas)
         statistics: dict[str, Any] = {
@@ -216,13 +224,16 @@ class Decomposition:
         }
         if self.pixels.shape != self.photo.pixels.shape:
             with stage("full size"):
-                lifted = at_full_size(alphas, self.photo.pixels, self.settings.relaxed, self.settings.graph.epsilon)
+                epsilon = self.settings.graph.epsilon
+                lifted = at_full_size(alphas, self.photo.pixels, self.settings.relaxed, epsilon, where)
             alphas = lifted.alphas
             statistics |= {
                 "working_size": list(self.pixels.shape[:2]),
                 "full_size_steps": lifted.steps,
                 "largest_relative_residual": max(relaxed.residual, lifted.residual),
             }
+        if where is not None and where.type == "cuda":
+            statistics["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(where)
         return SoftSegments(
             alphas[np.argsort(-alphas.mean(axis=(1, 2), dtype=np.float64), kind="stable")],
             self.photo.pixels,
@@ -271,6 +282,15 @@ def _check_layers(count: int | str, grouping: Grouping) -> None:
         raise InputError(f"{count!r} layers were asked for: choose a whole number from 2, or 'auto'")
     if grouping not in get_args(Grouping):
         raise InputError(f"the grouping is {grouping!r}; choose one of: {', '.join(get_args(Grouping))}")
+
+
+def _accelerator(settings: Settings) -> torch.device | None:
+    """Where eigenvectors and both sparsifications are computed in plain PyTorch; None: by the compiled kernels.
+
+    These are the processor's. The exact route is the reference, and stays there.
+    """
+    device = resolve_device(settings.device)
+    return None if device.type == "cpu" or settings.spectrum.solver == "exact" else device
 
 
 def _working_pixels(photo: Photo, settings: Settings) -> np.ndarray:

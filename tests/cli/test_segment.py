@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from softseg.cli.jobs import plan
 from softseg.errors import ModelError
@@ -128,6 +129,7 @@ class TestFailures:
         errors: list[tuple[Exception, str]] = [
             (ModelError("the weights of hub are missing; run softseg models fetch"), "the weights of hub are missing"),
             (MemoryError(), "there is not enough memory for an image of this size; reduce it first"),
+            (torch.OutOfMemoryError("tried to allocate"), "the GPU has not enough memory for an image of this size"),
             (ZeroDivisionError("by\nzero"), "unexpected ZeroDivisionError: by zero; please report this"),
         ]
         for error, sentence in errors:

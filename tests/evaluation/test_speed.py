@@ -115,6 +115,17 @@ def test_smoothing_takes_two_steps_in_a_pass_over_32_columns(steps: int, candida
     assert smoothing.bytes == bytes_ and smoothing.flops == steps * (2 * 25_000 + 6 * 1000) * candidates
 
 
+def test_counted_work_of_the_stages_on_a_device() -> None:
+    """Grams and the coarse factor are double precision, smoothing takes a step at a time, and L is 25 planes."""
+    settings = replace(Settings.for_solver("fast"), constrained=ConstrainedSettings(sample=500))
+    said = STATISTICS | {"stages_on_device": ["eigenvectors", "constrained sparsification", "relaxed sparsification"]}
+    parts = {part.part: part for part in work_of(1000, 25_000, 5, settings, said)}
+    assert parts["Grams"].precision == "float64" and parts["Grams"].bytes == 40 * 8 * (500 * 55 + 500 * 24 + 24 * 55)
+    assert parts["coarse factor"].bytes == 3 * 8 * 50**2 and parts["coarse factor"].precision == "float64"
+    assert parts["smoothing"].bytes == 12 * (3 * 4 * 1000 * 20 + 100 * 1000)
+    assert parts["conjugate gradients"].bytes == 7 * (100 * 1000 + 10 * 4 * 1000 * 5)
+
+
 @pytest.mark.parametrize("missing", sorted(STATISTICS.keys() - {"smoothing_steps"}))
 def test_a_part_without_its_count_is_left_out(missing: str) -> None:
     found = work_of(1000, 25_000, 5, Settings(), {k: v for k, v in STATISTICS.items() if k != missing})

@@ -530,7 +530,7 @@ def test_functions_that_share_columns_are_smoothed_as_if_alone(kind: str, h: int
     functions, diagonal = space.functions.toarray(), 1 / local.scale.astype(np.float64)
     expected = smoothed_matrices_reference(matrix.toarray(), w, functions, diagonal, local.bounds, steps)
     squares = np.diag(np.diag(expected[1]))
-    ridges = smoothed_space._RIDGES[0] / smoother.scale.mean() * squares, smoothed_space._RIDGES[1] * squares
+    ridges = smoothed_space.RIDGES[0] / smoother.scale.mean() * squares, smoothed_space.RIDGES[1] * squares
     for found, known, ridge in zip(smoothed_matrices(smoother, packing), expected, ridges, strict=True):
         np.testing.assert_allclose(found, known + ridge, atol=3e-6)
         np.testing.assert_allclose(found, found.T, atol=3e-6)  # what is read beyond a cell is cut off

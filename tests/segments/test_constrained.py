@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from softseg.errors import ConvergenceError
+from softseg.graph import superpixels as superpixels_of
 from softseg.segments import constrained, constrained_sparsification, weighted_grams
-from softseg.segments.constrained import _DirectRounds, _RefinedRounds, _Systems
+from softseg.segments.constrained import _DirectRounds, _RefinedRounds, _Systems, fit_segments
 from softseg.segments.rough_systems import RoughSystems
 from softseg.segments.weighted_grams import RoughGrams, WeightedGrams
-from softseg.settings import ConstrainedSettings
+from softseg.settings import ConstrainedSettings, Settings, SpectrumSettings
+from softseg.spectrum import Eigenbasis, eigenbasis
+from tests.elsewhere import elsewhere
+from tests.laws.examples import make_image, make_laplacian
 
 SHAPES = [(40, 1, 2), (123, 7, 3), (500, 20, 20), (801, 40, 5)]  # pixels, eigenvectors, layers
 
@@ -200,3 +206,50 @@ def test_a_few_rounds_on_a_sample_agree_with_double_precision(layers: int, monke
     expected = constrained_sparsification(vectors, np.arange(30.0), labels, settings)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     assert found.tobytes() != expected.tobytes()  # another way to it
+
+
+@pytest.mark.parametrize("means", [True, False])
+def test_a_device_takes_the_place_of_the_compiled_kernels(means: bool) -> None:
+    """A refined round is within about 1e-8 of what double precision finds, and the next ones make more of it."""
+    basis, labels, superpixels, settings = make_fit(means)
+    for rounds, mean, most in ((1, 1e-7, 1e-6), (settings.iterations, 1e-5, 1e-3)):
+        some = replace(settings, iterations=rounds)
+        compiled, ours = (
+            fit_segments(basis, labels, some, superpixels=superpixels, device=device)
+            for device in (None, torch.device("cpu"))
+        )
+        assert ours.shape == compiled.shape
+        assert np.abs(ours - compiled).mean() < mean and np.abs(ours - compiled).max() < most
+
+
+def test_the_fit_makes_no_tensor_on_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kept in (1 << 29, 0):  # with pairwise products of columns, and without
+        monkeypatch.setattr(weighted_grams, "_PAIR_BYTES", kept)
+        basis, labels, superpixels, settings = make_fit(True)
+        with elsewhere() as device:
+            away = fit_segments(basis, labels, settings, superpixels=superpixels, device=device)
+        here = fit_segments(basis, labels, settings, superpixels=superpixels, device=torch.device("cpu"))
+        assert away.tobytes() == here.tobytes()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is there")
+def test_a_gpu_fits_as_the_processor_and_gives_the_same_bytes_twice() -> None:
+    basis, labels, superpixels, settings = make_fit(True)
+    compiled = fit_segments(basis, labels, settings, superpixels=superpixels)
+    once, again = (
+        fit_segments(basis, labels, settings, superpixels=superpixels, device=torch.device("cuda")) for _ in range(2)
+    )
+    assert once.tobytes() == again.tobytes() and once.shape == compiled.shape
+    assert np.abs(once - compiled).mean() < 1e-4
+
+
+def make_fit(means: bool) -> tuple[Eigenbasis, np.ndarray, np.ndarray, ConstrainedSettings]:
+    """Eigenvectors of a photo, a start, its superpixels, and settings for a fit to their means or to some pixels."""
+    image = make_image("smooth", 70, 72, seed=3)
+    labels = superpixels_of(image, 400)
+    assert labels.max() >= 200  # enough of them for 20 eigenvectors
+    spectrum = SpectrumSettings(count=20, coarse_unknowns=300, candidates=40)
+    settings = replace(Settings.for_solver("fast").constrained, sample=1500, superpixel_means=means)
+    start = (np.mgrid[0:70, 0:72] // 25 * [[[1]], [[3]]]).sum(axis=0)
+    return eigenbasis(make_laplacian(image), image, spectrum), start, labels, settings

@@ -53,5 +53,7 @@ def _sentence(error: Exception) -> str:
         return str(error)
     if isinstance(error, MemoryError):
         return "there is not enough memory for an image of this size; reduce it first"
+    if type(error).__name__ == "OutOfMemoryError":  # PyTorch's, which is not imported for its name
+        return "the GPU has not enough memory for an image of this size; reduce it first, or use --device cpu"
     reason = " ".join(str(error).split())
     return f"unexpected {type(error).__name__}: {reason}; please report this, with the traceback that --debug prints"

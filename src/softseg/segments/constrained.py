@@ -14,7 +14,7 @@ from softseg.segments.fitted_rows import FittedRows, fitted_rows
 from softseg.segments.rough_systems import RoughSystems
 from softseg.segments.weighted_grams import RoughGrams, WeightedGrams
 from softseg.settings import ConstrainedSettings
-from softseg.spectrum import Eigenbasis
+from softseg.spectrum import Basis, Eigenbasis
 
 _TINY = 1e-10  # keeps the weights |alpha|^(gamma - 2) finite where an alpha is exactly 0 or 1
 # A correction of the alphas not above this is the last one: it makes the error a thousand times smaller than itself.
@@ -78,38 +78,45 @@ def constrained_sparsification(
 
 
 def fit_segments(
-    basis: Eigenbasis,
+    basis: Basis,
     initial_labels: np.ndarray,
     settings: ConstrainedSettings,
     *,
     seed: int = 0,
     superpixels: np.ndarray | None = None,
+    device: torch.device | None = None,
 ) -> np.ndarray:
     """(m', N) soft segments in the span of an eigenbasis; see `constrained_sparsification`.
 
-    `superpixels` are integers 0..s-1 of N entries, for settings that ask for their means.
+    `superpixels` are integers 0..s-1 of N entries, for settings that ask for their means. With a `device`, the rounds
+    are solved there, in plain PyTorch and double precision.
     """
     fitted = fitted_rows(basis, initial_labels.reshape(-1), settings, seed=seed, superpixels=superpixels)
-    return basis.combine(_sparsify(basis, fitted, settings).numpy())
+    return basis.combine(_sparsify(basis, fitted, settings, device).cpu().numpy())
 
 
-def _sparsify(eigenbasis: Eigenbasis, fitted: FittedRows, settings: ConstrainedSettings) -> torch.Tensor:
+def _sparsify(
+    eigenbasis: Basis, fitted: FittedRows, settings: ConstrainedSettings, device: torch.device | None
+) -> torch.Tensor:
     """(m', n) coefficients y_k, from the (s, n) rows to which they are fitted.
 
-    Where some rows stand for all pixels, each round is solved to almost all digits of double precision from systems
-    that are mostly single precision.
+    On the processor, where some rows stand for all pixels, each round is solved to almost all digits of double
+    precision from systems that are mostly single precision.
     """
-    basis = torch.from_numpy(fitted.rows)
-    ones = torch.from_numpy(eigenbasis.ones())  # V^T 1 of *all* pixels, the coefficients of the constant vector
+    where = device or torch.device("cpu")
+    basis = torch.from_numpy(fitted.rows).to(where)
+    # Differs from the compiled route in: 4. On a device, all rounds are double precision.
+    way = _RefinedRounds if device is None and len(fitted.rows) < eigenbasis.pixels else _DirectRounds
+    # V^T 1 of *all* pixels, the coefficients of the constant vector
+    ones = torch.from_numpy(eigenbasis.ones()).to(where)
     # A sum over s of N pixels is s / N of the whole sum on average: the energy of the graph must shrink with it.
-    values = torch.from_numpy(eigenbasis.values * (len(basis) / eigenbasis.pixels))
-    way = _RefinedRounds if len(basis) < eigenbasis.pixels else _DirectRounds
+    values = torch.from_numpy(eigenbasis.values * (len(basis) / eigenbasis.pixels)).to(where)
     rounds = way(basis, values, ones)
     present = np.unique(fitted.labels)
-    alphas = torch.from_numpy((fitted.labels[:, None] == present).astype(np.float64))
+    alphas = torch.from_numpy((fitted.labels[:, None] == present).astype(np.float64)).to(where)
     drops = {1 + round(settings.iterations * quarter / 4) for quarter in (1, 2, 3)}
     coefficients = ones.new_zeros(len(present), len(ones))
-    counts = settings.weight**settings.gamma * torch.from_numpy(fitted.shares)[:, None]
+    counts = settings.weight**settings.gamma * torch.from_numpy(fitted.shares).to(where)[:, None]
     # Differs from the released code in: 5. The pipeline asks for fewer rounds, after which more segments are left.
     for iteration in range(1, settings.iterations + 1):
         to_one = counts * (alphas - 1).abs().clamp_min(_TINY) ** (settings.gamma - 2)
@@ -211,7 +218,7 @@ class _Systems:
         factors, failed = torch.linalg.cholesky_ex(systems)
         if bool(failed.any()):
             return None
-        identity = torch.eye(systems.shape[1], dtype=systems.dtype).expand_as(systems)
+        identity = torch.eye(systems.shape[1], dtype=systems.dtype, device=systems.device).expand_as(systems)
         # Not `cholesky_inverse`, which takes seven times as long on two threads as on one.
         inverses = torch.linalg.solve_triangular(factors, identity, upper=False)
         rows = inverses.reshape(-1, systems.shape[1])

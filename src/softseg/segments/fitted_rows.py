@@ -8,7 +8,7 @@ import numpy as np
 
 from softseg.errors import InputError
 from softseg.settings import ConstrainedSettings
-from softseg.spectrum import Eigenbasis
+from softseg.spectrum import Basis
 
 # For each eigenvector, that is for each coefficient of a segment. Photos of less than 0.01 megapixels have fewer.
 LEAST_SUPERPIXELS = 10
@@ -29,7 +29,7 @@ class FittedRows:
 
 
 def fitted_rows(
-    basis: Eigenbasis,
+    basis: Basis,
     labels: np.ndarray,
     settings: ConstrainedSettings,
     *,

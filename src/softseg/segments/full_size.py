@@ -67,6 +67,7 @@ def at_full_size(
     image: np.ndarray,
     settings: RelaxedSettings,
     epsilon: float = 1e-7,
+    device: torch.device | None = None,
 ) -> FullSize:
     """Layers of a reduced photo at every pixel of the full one.
 
@@ -80,6 +81,7 @@ def at_full_size(
     image : (h, w, 3) float array in [0, 1], the photo; h >= y and w >= x.
     settings : of the relaxed sparsification.
     epsilon : of the matting affinity, in squared colour units.
+    device : where, in plain PyTorch, layers are lifted and systems solved; None: on the processor.
 
     Returns
     -------
@@ -109,16 +111,17 @@ def at_full_size(
             f"the alphas {alphas.shape} are not those of a reduced photo {image.shape}: expected (K, y, x), "
             f"y <= {image.shape[0]} and x <= {image.shape[1]}."
         )
-    planes = torch.from_numpy(alphas.astype(np.float32, copy=False))
-    guide = torch.from_numpy(for_kernel(image, np.float64))
-    lifted = guided_upsample(guide, planes, regularization=_REGULARIZATION).numpy()
+    where = device or torch.device("cpu")
+    planes = torch.from_numpy(alphas.astype(np.float32, copy=False)).to(where)
+    guide = torch.from_numpy(for_kernel(image, np.float64)).to(where)
+    lifted = guided_upsample(guide, planes, regularization=_REGULARIZATION).cpu().numpy()
     steps, residual = 0, 0.0
     result = np.empty_like(lifted)
     for outer, inner in _tiles(image.shape[0], image.shape[1]):
         part = image[outer]
         nothing = sp.csr_array((part.shape[0] * part.shape[1],) * 2)
         graph = laplacian(matting_affinity(part, epsilon), nothing, nothing)
-        relaxed = relax(np.clip(lifted[(slice(None), *outer)], 0, 1), graph, part, settings)
+        relaxed = relax(np.clip(lifted[(slice(None), *outer)], 0, 1), graph, part, settings, device)
         within = tuple(slice(i.start - o.start, i.stop - o.start) for o, i in zip(outer, inner, strict=True))
         result[(slice(None), *inner)] = project_to_simplex(relaxed.alphas[(slice(None), *within)])
         steps, residual = steps + sum(relaxed.steps), max(residual, relaxed.residual)

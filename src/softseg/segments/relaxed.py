@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from softseg.errors import ConvergenceError, InputError
 from softseg.images import check_image
 from softseg.segments.gradient import gradient_magnitude
 from softseg.segments.relaxed_double import relax_in_double
+from softseg.segments.relaxed_on_device import relax_on_device
 from softseg.segments.relaxed_single import relax_in_single
 from softseg.segments.simplex import project_to_simplex
 from softseg.settings import RelaxedSettings
@@ -78,9 +80,16 @@ def relaxed_sparsification(
 
 
 def relax(
-    layers: np.ndarray, laplacian: sp.csr_array, image: np.ndarray, settings: RelaxedSettings | None = None
+    layers: np.ndarray,
+    laplacian: sp.csr_array,
+    image: np.ndarray,
+    settings: RelaxedSettings | None = None,
+    device: torch.device | None = None,
 ) -> RelaxedResult:
-    """The relaxed sparsification before the projection, with the statistics of its linear solves."""
+    """The relaxed sparsification before the projection, with the statistics of its linear solves.
+
+    With a `device`, the systems are solved there, in plain PyTorch; without, on the processor.
+    """
     settings = settings or RELEASED
     image = check_image(image)
     h, w, _ = image.shape
@@ -91,8 +100,12 @@ def relax(
             "expected K layers of N values, (N, N) and (h, w, 3) with N = h * w."
         )
     exponent = 0.9 + np.minimum(gradient_magnitude(image), 0.1)
-    solve = relax_in_single if settings.tolerance >= SINGLE_FROM else relax_in_double
-    alphas, steps, residuals = solve(_clean(layers), laplacian, exponent, settings)
+    single = settings.tolerance >= SINGLE_FROM
+    problem = _clean(layers), sp.csr_array(laplacian), exponent, settings
+    if device is not None:
+        alphas, steps, residuals = relax_on_device(*problem, device, torch.float32 if single else torch.float64)
+    else:
+        alphas, steps, residuals = (relax_in_single if single else relax_in_double)(*problem)
     if not max(residuals) <= 1e-2 or not np.isfinite(alphas).all():  # NaN is neither
         raise ConvergenceError(
             f"The relaxed sparsification stopped at a relative residual of {max(residuals):.1e} after "

@@ -30,7 +30,7 @@ class WeightedGrams:
         n = basis.shape[1]
         kept = len(basis) * n * (n + 1) * 4 <= _PAIR_BYTES
         self._pairs = _pair_products(basis).T.contiguous() if kept else None
-        self._place = _places(n)
+        self._place = _places(n, basis.device)
 
     def __call__(self, weights: torch.Tensor) -> torch.Tensor:
         """(m, n, n) float64 for (s, m) weights."""
@@ -100,7 +100,7 @@ def _panels(n: int, lanes: int) -> np.ndarray:
 def _pair_products(basis: torch.Tensor) -> torch.Tensor:
     """(n (n + 1) / 2, s) products of every two columns, row after row of the upper triangle."""
     columns = basis.T.contiguous()
-    pairs = torch.empty(len(columns) * (len(columns) + 1) // 2, len(basis), dtype=basis.dtype)
+    pairs = basis.new_empty(len(columns) * (len(columns) + 1) // 2, len(basis))
     last = 0
     for i, column in enumerate(columns):
         first, last = last, last + len(columns) - i
@@ -108,9 +108,9 @@ def _pair_products(basis: torch.Tensor) -> torch.Tensor:
     return pairs
 
 
-def _places(n: int) -> torch.Tensor:
+def _places(n: int, device: torch.device) -> torch.Tensor:
     """(n * n,) where the entries of a symmetric matrix are in its upper triangle, row after row."""
-    first, second = torch.triu_indices(n, n)
-    places = torch.empty(n, n, dtype=torch.long)
-    places[first, second] = places[second, first] = torch.arange(len(first))
+    first, second = torch.triu_indices(n, n, device=device)
+    places = torch.empty(n, n, dtype=torch.long, device=device)
+    places[first, second] = places[second, first] = torch.arange(len(first), device=device)
     return places.reshape(-1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,9 +17,10 @@ from softseg.errors import ConvergenceError
 from softseg.spectrum.lanczos import block_lanczos
 from softseg.threads import one_blas_thread
 
-_FIRST_SHIFT = 1e-3  # here: below it the inverse loses digits; more is tried where L has lower eigenvalues
+FIRST_SHIFT = 1e-3  # here: below it the inverse loses digits; more is tried where L has lower eigenvalues
+LARGEST_SHIFT = 1e6  # of the mass; none is found below it only if L is wrong
 _BLOCK = 32
-_RIDGE = 1e-10  # of the mass matrix, whose columns have unit length; keeps near-dependent columns harmless
+RIDGE = 1e-10  # of the mass matrix, whose columns have unit length; keeps near-dependent columns harmless
 _STRIPS = 2  # of the pixels, summed one by one, however many threads there are: the same bytes
 _CLOSELY, _ROUGHLY = 1e-6, 0.2  # residuals of the inverted problem, relative; what is refined is as good as after 0.1
 
@@ -40,12 +41,12 @@ def lowest_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Values (count,), ascending, and coefficients X (n, count) of the pairs of smallest magnitude of A x = lambda M x.
 
-    A and M are symmetric (n, n), M positive definite, as long as `_RIDGE` is added to its diagonal; ``X^T M X = 1``.
+    A and M are symmetric (n, n), M positive definite, as long as `RIDGE` is added to its diagonal; ``X^T M X = 1``.
     `roughly`: to be refined, so that their span is what counts, which is there long before the single vectors are; by
     products in single precision.
     """
     mass = mass.copy()
-    mass[np.diag_indices(len(mass))] += _RIDGE
+    mass[np.diag_indices(len(mass))] += RIDGE
     with one_blas_thread():
         return _lowest_pairs(stiffness, mass, count, roughly)
 
@@ -58,20 +59,31 @@ def _lowest_pairs(stiffness: np.ndarray, mass: np.ndarray, count: int, roughly: 
         inner = sparse_mass @ (factor.T @ torch.from_numpy(block).to(factor.dtype)).numpy()
         return (factor @ torch.from_numpy(inner).to(factor.dtype)).double().numpy()
 
-    tolerance = _ROUGHLY if roughly else _CLOSELY
-    ritz = block_lanczos(apply, len(stiffness), min(count, len(stiffness)), block=_BLOCK, tolerance=tolerance)
-    values, vectors = 1 / ritz.values - shift, ritz.vectors
-    if -values[0] > values[-1]:
-        # Values beyond those found may be nearer to zero than the lowest: many repelling regions, as in a mosaic. Rare.
-        theta, vectors = eigh(apply(np.eye(len(stiffness))))
-        values = 1 / theta[::-1] - shift
-        nearest = np.sort(np.argsort(np.abs(values), kind="stable")[:count])
-        values, vectors = values[nearest], vectors[:, ::-1][:, nearest]
+    values, vectors = pairs_of_inverse(apply, len(stiffness), count, shift, roughly=roughly)
     coefficients = inverse.T @ vectors
     coefficients /= np.sqrt((coefficients * (sparse_mass @ coefficients)).sum(axis=0))
     strongest = np.abs(coefficients).argmax(axis=0)
     coefficients *= np.sign(coefficients[strongest, np.arange(coefficients.shape[1])])
     return values, coefficients
+
+
+def pairs_of_inverse(
+    apply: Callable[[np.ndarray], np.ndarray], size: int, count: int, shift: float, *, roughly: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values of A x = lambda M x of smallest magnitude, and the eigenvectors Z of C^-1 M C^-T for x = C^-T z.
+
+    `apply` has the product of (n, b) float64 with that matrix, in which A + shift M = C C^T.
+    """
+    tolerance = _ROUGHLY if roughly else _CLOSELY
+    ritz = block_lanczos(apply, size, min(count, size), block=_BLOCK, tolerance=tolerance)
+    values, vectors = 1 / ritz.values - shift, ritz.vectors
+    if -values[0] > values[-1]:
+        # Values beyond those found may be nearer to zero than the lowest: many repelling regions, as in a mosaic. Rare.
+        theta, vectors = eigh(apply(np.eye(size)))
+        values = 1 / theta[::-1] - shift
+        nearest = np.sort(np.argsort(np.abs(values), kind="stable")[:count])
+        values, vectors = values[nearest], vectors[:, ::-1][:, nearest]
+    return values, vectors
 
 
 def _in_the_space(laplacian: sp.csr_array, prolongation: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
@@ -109,8 +121,8 @@ def _inverse_factor(
     later, double one of the precisions.
     """
     for precision in precisions:
-        shift = _FIRST_SHIFT
-        while shift < 1e6:
+        shift = FIRST_SHIFT
+        while shift < LARGEST_SHIFT:
             try:
                 factor = cholesky((stiffness + shift * mass).astype(precision), lower=True, check_finite=False)
             except LinAlgError:

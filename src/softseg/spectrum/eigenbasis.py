@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol, overload
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,12 +15,30 @@ from softseg.settings import SpectrumSettings
 from softseg.spectrum.coarse import galerkin_eigenpairs, lowest_pairs
 from softseg.spectrum.coarse_space import CoarseSpace, coarse_space
 from softseg.spectrum.exact import solve_exactly
+from softseg.spectrum.on_device.basis import refined_basis
 from softseg.spectrum.packing import Packing
 from softseg.spectrum.refinement import refine
 from softseg.spectrum.smoothed_space import STEPS, smoothed_matrices
 from softseg.spectrum.smoothing import Smoother
 
 _LARGEST_REFINED = 2_000_000  # pixels; the candidates of more would need gigabytes
+
+
+class Basis(Protocol):
+    """Eigenvectors V of the Laplacian, wherever they are; `Eigenbasis` says what each of these is."""
+
+    @property
+    def values(self) -> np.ndarray: ...
+    @property
+    def statistics(self) -> Mapping[str, float | int | str]: ...
+    @property
+    def refined(self) -> bool: ...
+    @property
+    def pixels(self) -> int: ...
+    def rows(self, pixels: np.ndarray) -> np.ndarray: ...
+    def means(self, groups: np.ndarray) -> np.ndarray: ...
+    def combine(self, coefficients: np.ndarray) -> np.ndarray: ...
+    def ones(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +100,22 @@ class Eigenbasis:
         return np.asarray(self.coefficients.T @ self.prolongation.sum(axis=0))
 
 
-def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSettings) -> Eigenbasis:
+@overload
+def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSettings) -> Eigenbasis: ...
+@overload
+def eigenbasis(
+    laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSettings, device: torch.device | None
+) -> Basis: ...
+def eigenbasis(
+    laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSettings, device: torch.device | None = None
+) -> Basis:
     """The lowest eigenvectors by the route that `settings.solver` names.
 
     "exact": all digits, by shift-invert on every pixel. "fast": the best ones in a space of
     `settings.coarse_unknowns` locally colour-affine functions, more of them than wanted, refined at every pixel,
     where all candidates are in memory at once; more than two megapixels, to which the pipeline
-    reduces no photo by its defaults, keep the coarse ones.
+    reduces no photo by its defaults, keep the coarse ones. With a `device`, "fast" refines in plain PyTorch and leaves
+    the eigenvectors there; without, and whatever else there is to do, on the processor.
     """
     count = min(settings.count, laplacian.shape[0] // 4)
     if settings.solver == "exact":
@@ -99,7 +127,7 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
             {"eigenvectors": count, "solves": pairs.solves, "largest_residual": float(pairs.residuals.max())},
         )
     if settings.smoothing_steps and laplacian.shape[0] <= _LARGEST_REFINED:
-        basis = _refined(laplacian, image, count, settings)
+        basis = _refined(laplacian, image, count, settings, device)
         if basis is not None:
             return basis
     prolongation = coarse_space(image, settings.coarse_unknowns).functions
@@ -109,13 +137,17 @@ def eigenbasis(laplacian: sp.csr_array, image: np.ndarray, settings: SpectrumSet
     return Eigenbasis(values, coefficients, prolongation, statistics)
 
 
-def _refined(laplacian: sp.csr_array, image: np.ndarray, count: int, settings: SpectrumSettings) -> Eigenbasis | None:
+def _refined(
+    laplacian: sp.csr_array, image: np.ndarray, count: int, settings: SpectrumSettings, device: torch.device | None
+) -> Basis | None:
     """The lowest pairs among smoothed candidates; None where smoothing did not leave enough of them."""
     space = coarse_space(image, settings.coarse_unknowns)
-    unknowns = space.functions.shape[1]
+    unknowns, steps = space.functions.shape[1], settings.smoothing_steps
     count = min(count, unknowns // 2)
     candidates = min(max(settings.candidates, 5 * count // 4), 3 * unknowns // 4)
-    smoother = Smoother.of(laplacian, space.shape[1], settings.smoothing_steps)
+    if device is not None:
+        return refined_basis(laplacian, space, count, candidates, steps, device)
+    smoother = Smoother.of(laplacian, space.shape[1], steps)
     coefficients, shared = _candidates(smoother, space, candidates)
     functions = space.functions.astype(np.float32)
     del space
@@ -127,7 +159,7 @@ def _refined(laplacian: sp.csr_array, image: np.ndarray, count: int, settings: S
         "coarse_unknowns": unknowns,
         "shared_columns": shared,
         "candidates": candidates,
-        "smoothing_steps": settings.smoothing_steps,
+        "smoothing_steps": steps,
     }
     return Eigenbasis(values, vectors, None, statistics)
 

@@ -84,11 +84,15 @@ class Packing:
             for i, owners in enumerate(self.owners)
         ]
 
-    def unpacked(self, pixels: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """(p, n) values of all functions at some pixels, from the (p, C) of the columns there."""
+    def owners_at(self, pixels: np.ndarray) -> np.ndarray:
+        """(p, C) the function that each column stands for at some pixels, -1 for none."""
         y, x = np.divmod(pixels, self.columns[-1])
         cell = (np.searchsorted(edges, at, side="right") - 1 for edges, at in ((self.rows, y), (self.columns, x)))
-        owners = self.owners[tuple(cell)]
+        return np.asarray(self.owners[tuple(cell)])
+
+    def unpacked(self, pixels: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """(p, n) values of all functions at some pixels, from the (p, C) of the columns there."""
+        owners = self.owners_at(pixels)
         found = np.zeros((len(pixels), self.functions), values.dtype)
         which, column = np.nonzero(owners >= 0)
         found[which, owners[which, column]] = values[which, column]

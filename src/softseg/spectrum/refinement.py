@@ -53,7 +53,7 @@ def refine(
         stiffness, mass = _inner_products(smoother, blocks, pool)
     smoother.spare.release()  # what is made next is as large
     size = coefficients.shape[1]
-    values, mix = _lowest_in_span(stiffness[:size, :size], mass[:size, :size], count - 1)
+    values, mix = lowest_in_span(stiffness[:size, :size], mass[:size, :size], count - 1)
     place = int(np.searchsorted(values, 0))
     vectors = _combined(blocks, smoother.inside, np.insert(mix, place, 0.0, axis=1))
     vectors[:, place] = len(vectors) ** -0.5
@@ -100,7 +100,7 @@ def _inner_products(
     return products[0], products[1]
 
 
-def _lowest_in_span(stiffness: np.ndarray, mass: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def lowest_in_span(stiffness: np.ndarray, mass: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Values and coefficients of the pairs of smallest magnitude, in the span of what is independent.
 
     Of the symmetric (k, k) matrices the upper triangles are read.

@@ -17,7 +17,7 @@ from softseg.threads import one_blas_thread
 STEPS = 8  # measured: docs/method.md, Coarse space
 # Smoothing makes some functions depend on each other, and in pictures of few colours they do before. What single
 # precision leaves of their differences must be neither of negative length nor the lowest: of D, and of Q^T Q.
-_RIDGES = 2e-6, 4e-6
+RIDGES = 2e-6, 4e-6
 _TOGETHER = 128  # far pixels in one product
 
 
@@ -70,8 +70,8 @@ def smoothed_matrices(smoother: Smoother, packing: Packing) -> tuple[np.ndarray,
     stiffness, mass = products
     _add_far_energies(smoother.stencil.far_part(), at_far, stiffness)
     squares, diagonal = mass.diagonal().copy(), np.diag_indices(len(mass))
-    stiffness[diagonal] += _RIDGES[0] / smoother.scale.mean() * squares
-    mass[diagonal] += _RIDGES[1] * squares
+    stiffness[diagonal] += RIDGES[0] / smoother.scale.mean() * squares
+    mass[diagonal] += RIDGES[1] * squares
     return stiffness, mass
 
 

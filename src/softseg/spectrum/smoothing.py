@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -38,11 +39,11 @@ class Smoother:
     @classmethod
     def of(cls, laplacian: sp.csr_array, width: int, steps: int) -> Smoother:
         """Of a Laplacian over the pixels of a photo of this width; D is its diagonal, but nowhere too small."""
-        diagonal = laplacian.diagonal()
-        scale = (1 / np.maximum(diagonal, _LEAST_DIAGONAL * diagonal.mean())).astype(np.float32)
+        scale = inverse_diagonal(laplacian)
         stencil = Stencil.of(laplacian, width)
         spare = SpareBlocks(len(scale) + 2 * stencil.margin)
-        return cls(stencil, scale, _largest_eigenvalue(laplacian, scale), steps, spare)
+        matrix, root = to_torch(laplacian), torch.from_numpy(np.sqrt(scale, dtype=np.float64))
+        return cls(stencil, scale, largest_eigenvalue(lambda vector: matrix @ vector, root), steps, spare)
 
     def local(self, steps: int) -> Smoother:
         """Of another degree, and without far entries: what it smooths spreads by two pixels a step."""
@@ -54,7 +55,7 @@ class Smoother:
     @property
     def bounds(self) -> tuple[float, float]:
         """The part of the spectrum of D^-1 L where p is small."""
-        return self.largest / max(4.0, _RANGE * self.steps**2), self.largest
+        return smoothed_range(self.largest, self.steps)
 
     @property
     def inside(self) -> slice:
@@ -136,14 +137,27 @@ def in_blocks(vectors: np.ndarray) -> list[np.ndarray]:
     return [np.ascontiguousarray(block) for block in np.split(filled, count, axis=1)]
 
 
-def _largest_eigenvalue(laplacian: sp.csr_array, scale: np.ndarray) -> float:
-    """A little above the largest eigenvalue of D^-1 L, or of D^-1/2 L D^-1/2: Lanczos' estimate and its residual."""
-    matrix, root = to_torch(laplacian), torch.from_numpy(np.sqrt(scale, dtype=np.float64))
-    vector = torch.from_numpy(np.random.default_rng(0).standard_normal(len(scale)))
+def inverse_diagonal(laplacian: sp.csr_array) -> np.ndarray:
+    """(N,) float32, the diagonal of D^-1; D is that of L, but nowhere too small."""
+    diagonal = laplacian.diagonal()
+    return np.asarray((1 / np.maximum(diagonal, _LEAST_DIAGONAL * diagonal.mean())).astype(np.float32))
+
+
+def smoothed_range(largest: float, steps: int) -> tuple[float, float]:
+    """The part of the spectrum, up to its largest value, where a polynomial of that degree is small."""
+    return largest / max(4.0, _RANGE * steps**2), largest
+
+
+def largest_eigenvalue(multiply: Callable[[torch.Tensor], torch.Tensor], root: torch.Tensor) -> float:
+    """A little above the largest eigenvalue of D^-1 L, or of D^-1/2 L D^-1/2: Lanczos' estimate and its residual.
+
+    `multiply` has the product of L with a vector (N,) float64, `root` is the diagonal of D^-1/2, on the same device.
+    """
+    vector = torch.from_numpy(np.random.default_rng(0).standard_normal(len(root))).to(root.device)
     vector, last = vector / vector.norm(), torch.zeros_like(vector)
     diagonal, beside = [], [0.0]
     for _ in range(_LANCZOS_STEPS):
-        following = root * (matrix @ (root * vector)) - beside[-1] * last
+        following = root * multiply(root * vector) - beside[-1] * last
         diagonal.append(float(vector @ following))
         following -= diagonal[-1] * vector
         beside.append(float(following.norm()))

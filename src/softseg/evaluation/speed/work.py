@@ -76,6 +76,7 @@ def _eigenvectors(pixels: int, entries: int, settings: Settings, statistics: Map
     if None in counts:
         return
     unknowns, candidates, wanted = (int(count) for count in counts if count is not None)
+    away = "eigenvectors" in statistics.get("stages_on_device", ())
     factor = 2 / 3 * unknowns**3
     if candidates == wanted:  # left in the coarse space
         held = _HAT_ENTRIES * pixels
@@ -85,22 +86,26 @@ def _eigenvectors(pixels: int, entries: int, settings: Settings, statistics: Map
         return
     steps = statistics.get("smoothing_steps", settings.spectrum.smoothing_steps)
     if shared := statistics.get("shared_columns"):
-        passes, flops = _smoothing(pixels, entries, shared, STEPS)
+        passes, flops = _smoothing(pixels, entries, shared, STEPS, away)
         flops += 2 * entries * shared + 4 * pixels * shared**2  # L Q, and sums over cells of products of all columns
         yield Work("eigenvectors", "smoothed functions", "float32", passes + 2 * 4 * pixels * shared, flops)
-    yield Work("eigenvectors", "coarse factor", "float32", 3 * 4 * unknowns**2, factor)
-    yield Work("eigenvectors", "smoothing", "float32", *_smoothing(pixels, entries, candidates, steps))
+    precision, size = ("float64", 8) if away else ("float32", 4)
+    yield Work("eigenvectors", "coarse factor", precision, 3 * size * unknowns**2, factor)
+    yield Work("eigenvectors", "smoothing", "float32", *_smoothing(pixels, entries, candidates, steps, away))
     values, blocks = pixels * candidates, -(-candidates // COLUMNS)
     grams = 2 * 2 * values * candidates + 2 * values * wanted + 2 * entries * candidates
     passes = 6 * 4 * values + 4 * pixels * wanted + blocks * _STENCIL * pixels
     yield Work("eigenvectors", "Rayleigh-Ritz", "float32", passes, grams)
 
 
-def _smoothing(pixels: int, entries: int, vectors: int, steps: int) -> tuple[float, float]:
-    """Bytes and operations: two steps in one pass over 32 vectors, which reads the stencil, them and those before."""
+def _smoothing(pixels: int, entries: int, vectors: int, steps: int, away: bool) -> tuple[float, float]:
+    """Bytes and operations: two steps in one pass over 32 vectors, which reads the stencil, them and those before.
+
+    `away` on a device: one step.
+    """
     values, blocks = pixels * vectors, -(-vectors // COLUMNS)
     read_and_written = 3 * 4 * values + blocks * _STENCIL * pixels
-    return -(-steps // 2) * read_and_written, steps * (2 * entries * vectors + 6 * values)
+    return (steps if away else -(-steps // 2)) * read_and_written, steps * (2 * entries * vectors + 6 * values)
 
 
 def _constrained(pixels: int, settings: Settings, statistics: Mapping[str, Any]) -> Iterator[Work]:
@@ -114,9 +119,10 @@ def _constrained(pixels: int, settings: Settings, statistics: Mapping[str, Any])
     if settings.constrained.superpixel_means and superpixels >= LEAST_SUPERPIXELS * n:
         sample = superpixels
     pairs = n * (n + 1) // 2
-    # On a sample, or means, they are made in single precision, from products of columns that stay in the cache; else in
-    # double precision, from products that are kept (segments/weighted_grams.py).
-    precision, size, columns = ("float32", 4, n) if sample < pixels else ("float64", 8, pairs)
+    # On a sample, or means, they are made in single precision, from products of columns that stay in the cache; else,
+    # and on a device, in double precision, from products that are kept (segments/weighted_grams.py).
+    single = sample < pixels and "constrained sparsification" not in statistics.get("stages_on_device", ())
+    precision, size, columns = ("float32", 4, n) if single else ("float64", 8, pairs)
     grams = rounds * (size * (sample * columns + sample * fitted) + 8 * fitted * pairs)
     yield Work("constrained sparsification", "Grams", precision, grams, rounds * 2 * sample * pairs * fitted)
     yield Work("constrained sparsification", "inverses", "float64", rounds * fitted * 24 * n**2, rounds * fitted * n**3)
@@ -132,7 +138,10 @@ def _relaxed(
         return
     single = settings.relaxed.tolerance >= SINGLE_FROM
     precision, size = ("float32", 4) if single else ("float64", 8)
-    matrix = _DIAGONALS * pixels if single else _ENTRY * entries
+    if "relaxed sparsification" in statistics.get("stages_on_device", ()):
+        matrix = size * SIDE * SIDE * pixels
+    else:
+        matrix = _DIAGONALS * pixels if single else _ENTRY * entries
     # A step reads L, and x, r, p, the product, the weights; it writes x, r, p and the product: 10 passes over (N, K).
     passes = matrix + 10 * size * pixels * layers
     flops = (2 * entries + 20 * pixels) * layers
