@@ -60,6 +60,8 @@ class ConstrainedSettings:
     iterations: int = 40  # released; the pipeline's are fewer, `Settings.constrained`
     gamma: float = 0.8  # paper: exponent of the sparsity
     weight: float = 0.3  # released: w in w^gamma
+    # released: |alpha| and |1 - alpha| below this weigh no more; the pipeline's is higher, `Settings.constrained`
+    floor: float = 1e-10
     drop_below: float = 0.1  # released: a layer whose largest |alpha| is not above this is dropped
     sample: int | None = None  # pixels on which the fit is made; None: all of them, as released
     # measured: it is made on the mean eigenvectors of the superpixels instead, where these are many. docs/method.md
@@ -110,9 +112,10 @@ class Settings:
     graph: GraphSettings = field(default_factory=GraphSettings)
     spectrum: SpectrumSettings = field(default_factory=SpectrumSettings)
     # measured: regions follow borders that people see, where clusters of the features do not; and after more rounds the
-    # segments are harder and fewer, and what people tell apart is one. docs/quality.md
+    # segments are harder and fewer, and what people tell apart is one. docs/quality.md. With a lower floor, alphas that
+    # are 0 or 1 by chance after the first round are held there: tiny changes then make other segments. docs/method.md
     constrained: ConstrainedSettings = field(
-        default_factory=lambda: ConstrainedSettings(start="regions", clusters=60, iterations=10)
+        default_factory=lambda: ConstrainedSettings(start="regions", clusters=60, iterations=10, floor=1e-3)
     )
     grouping: GroupingSettings = field(default_factory=GroupingSettings)
     relaxed: RelaxedSettings = field(default_factory=RelaxedSettings)
@@ -148,8 +151,9 @@ class Settings:
                 raise InputError(f"{name} is {value}; choose at least 1")
         if not self.grouping.apart > 0:
             raise InputError(f"grouping.apart is {self.grouping.apart}; choose a number above 0")
-        if not 1e-30 < self.relaxed.floor < 0.5:  # single precision must hold it
-            raise InputError(f"relaxed.floor is {self.relaxed.floor}; choose a number above 1e-30 and below 0.5")
+        for stage, floor in (("constrained", self.constrained.floor), ("relaxed", self.relaxed.floor)):
+            if not 1e-30 < floor < 0.5:  # single precision must hold it
+                raise InputError(f"{stage}.floor is {floor}; choose a number above 1e-30 and below 0.5")
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain nested dictionaries, for report.json."""

@@ -14,13 +14,14 @@ def constrained_sparsification_reference(
     gamma: float = 0.8,
     weight: float = 0.3,
     drop_below: float = 0.1,
+    floor: float = 1e-10,
 ) -> np.ndarray:
     """(m', N) soft segments; the span of the (N, n) vectors must hold the constant one."""
     ones = vectors.T @ np.ones(len(vectors))
     alphas = np.array([labels == label for label in np.unique(labels)], dtype=float)  # (m, N)
     for iteration in range(1, iterations + 1):
-        to_one = weight**gamma * np.maximum(abs(alphas - 1), 1e-10) ** (gamma - 2)
-        to_zero = weight**gamma * np.maximum(abs(alphas), 1e-10) ** (gamma - 2)
+        to_one = weight**gamma * np.maximum(abs(alphas - 1), floor) ** (gamma - 2)
+        to_zero = weight**gamma * np.maximum(abs(alphas), floor) ** (gamma - 2)
         alphas = _minimise(vectors, values, to_one, to_zero, ones) @ vectors.T
         if iteration in (iterations // 4 + 1, iterations // 2 + 1, 3 * iterations // 4 + 1):
             alphas = alphas[abs(alphas).max(axis=1) > drop_below]

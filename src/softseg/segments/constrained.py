@@ -16,10 +16,9 @@ from softseg.segments.weighted_grams import RoughGrams, WeightedGrams
 from softseg.settings import ConstrainedSettings
 from softseg.spectrum import Basis, Eigenbasis
 
-_TINY = 1e-10  # keeps the weights |alpha|^(gamma - 2) finite where an alpha is exactly 0 or 1
 # A correction of the alphas not above this is the last one: it makes the error a thousand times smaller than itself.
 _LAST_CORRECTION = 1e-6
-# Largest weight over the least of its layer, where a system is singular in double precision. With the default exponent
+# Largest weight over the least of its layer, where a system is singular in double precision. With the released floor
 # weights span 12 digits, which exact eigenvectors bear; those in single precision, in all pixels, did not on 2 photos.
 _LIMITS = (1e10, 1e8)
 _CORRECTIONS = 4  # measured: two or three are enough; where four are not, the round is solved again in double precision
@@ -117,10 +116,11 @@ def _sparsify(
     drops = {1 + round(settings.iterations * quarter / 4) for quarter in (1, 2, 3)}
     coefficients = ones.new_zeros(len(present), len(ones))
     counts = settings.weight**settings.gamma * torch.from_numpy(fitted.shares).to(where)[:, None]
-    # Differs from the released code in: 5. The pipeline asks for fewer rounds, after which more segments are left.
+    # Differs from the released code in: 5. The pipeline asks for fewer rounds, after which more segments are left. 7. And
+    # for a higher floor: an alpha that is 0 or 1 by chance after an early round weighs no more than one that is near it.
     for iteration in range(1, settings.iterations + 1):
-        to_one = counts * (alphas - 1).abs().clamp_min(_TINY) ** (settings.gamma - 2)
-        to_zero = counts * alphas.abs().clamp_min(_TINY) ** (settings.gamma - 2)
+        to_one = counts * (alphas - 1).abs().clamp_min(settings.floor) ** (settings.gamma - 2)
+        to_zero = counts * alphas.abs().clamp_min(settings.floor) ** (settings.gamma - 2)
         coefficients, alphas = rounds.solve(to_one, to_zero)
         if iteration in drops:
             kept = alphas.abs().amax(0) > settings.drop_below
