@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from softseg.errors import ConvergenceError
+from softseg.errors import ConvergenceError, InputError
 from softseg.graph import superpixels as superpixels_of
 from softseg.segments import constrained, constrained_sparsification, weighted_grams
 from softseg.segments.constrained import _DirectRounds, _RefinedRounds, _Systems, fit_segments
@@ -167,6 +167,17 @@ def test_energy_that_falls_without_end_counts_as_zero(rounds: type[_DirectRounds
     expected, _ = _DirectRounds(basis, values.clamp_min(0), basis.sum(0)).solve(one, zero)
     torch.testing.assert_close(coefficients, expected, rtol=0, atol=1e-9)
     torch.testing.assert_close(alphas, basis @ coefficients.T)
+
+
+def test_the_pipeline_uses_the_higher_floor_on_both_routes() -> None:
+    assert ConstrainedSettings().floor == 1e-10  # as released
+    assert {Settings.for_solver(solver).constrained.floor for solver in ("fast", "exact")} == {1e-3}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("floor", [0.0, 1e-31, 0.5, float("nan")])
+def test_a_floor_that_is_none_is_refused(floor: float) -> None:
+    with pytest.raises(InputError, match=r"constrained\.floor is .*; choose a number above 1e-30 and below 0\.5"):
+        Settings(constrained=ConstrainedSettings(floor=floor))
 
 
 def test_dependent_eigenvectors_are_refused_with_advice() -> None:
