@@ -116,8 +116,8 @@ def _sparsify(
     drops = {1 + round(settings.iterations * quarter / 4) for quarter in (1, 2, 3)}
     coefficients = ones.new_zeros(len(present), len(ones))
     counts = settings.weight**settings.gamma * torch.from_numpy(fitted.shares).to(where)[:, None]
-    # Differs from the released code in: 5. The pipeline asks for fewer rounds, after which more segments are left. 7. And
-    # for a higher floor: an alpha that is 0 or 1 by chance after an early round weighs no more than one that is near it.
+    # Differs from the released code in: 5. The pipeline asks for fewer rounds, after which more segments are left.
+    # 7. And for a higher floor: what is 0 or 1 by chance after an early round weighs no more than what is near it.
     for iteration in range(1, settings.iterations + 1):
         to_one = counts * (alphas - 1).abs().clamp_min(settings.floor) ** (settings.gamma - 2)
         to_zero = counts * alphas.abs().clamp_min(settings.floor) ** (settings.gamma - 2)
