@@ -48,8 +48,9 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     named = kwargs.get("device")
     copies = func in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
     if away and not copies:
-        # One number of the processor may go along with tensors of a GPU, as an operand.
-        strangers = [part for part in tensors if not isinstance(part, Away) and part.dim()]
+        # One number of the processor may go along with tensors of a GPU, as an operand, but not beside them.
+        beside = func in (torch.ops.aten.cat.default, torch.ops.aten.stack.default)
+        strangers = [part for part in tensors if not isinstance(part, Away) and (beside or part.dim())]
         assert not strangers, f"{func} has tensors of two devices: {[tuple(part.shape) for part in tensors]}"
     if named is not None:
         kwargs = kwargs | {"device": HERE}

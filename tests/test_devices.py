@@ -49,5 +49,4 @@ def test_products_have_all_digits_inside_by_the_newer_name() -> None:
 
 
 def test_nothing_is_waited_for_without_a_gpu() -> None:
-    synchronize(None)
     synchronize(torch.device("cpu"))

@@ -20,10 +20,15 @@ def test_numbers_go_there_and_come_back() -> None:
         np.testing.assert_array_equal(there.cpu().numpy(), [0, 1, 5, 7, 9, 11])
 
 
-def test_what_a_gpu_refuses_is_refused() -> None:
+def test_what_a_gpu_refuses_is_refused_and_indices_of_the_processor_too() -> None:
     with elsewhere() as device:
         there = torch.ones(4, device=device)
-        for mistake in (lambda: there + torch.ones(4), lambda: there[torch.arange(2)], lambda: torch.ones(4) @ there):
+        for mistake in (
+            lambda: there + torch.ones(4),
+            lambda: torch.ones(4) @ there,
+            lambda: torch.stack([there[0], torch.tensor(1.0)]),
+            lambda: there[torch.arange(2)],
+        ):
             with pytest.raises(AssertionError, match="two devices"):
                 mistake()
         with pytest.raises(RuntimeError):

@@ -42,9 +42,9 @@ def to_tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(array).to(device)
 
 
-def synchronize(device: torch.device | None) -> None:
+def synchronize(device: torch.device) -> None:
     """Wait until a GPU has done what it was told to; nothing to do for others."""
-    if device is not None and device.type == "cuda":
+    if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
@@ -53,7 +53,8 @@ def full_precision() -> Iterator[None]:
     """Products of float32 matrices keep all of their digits inside of this context, or of a function decorated by it.
 
     So they do by default; but a program may have allowed PyTorch to round to TF32, three digits, on GPUs, which is not
-    enough for eigenvectors.
+    enough for eigenvectors. The setting is of the whole process: a program that allows TF32 and computes in several
+    threads at a time may have it back in one of them too early, and should not allow it.
     """
     restore = _set_full_precision()
     try:

@@ -232,8 +232,6 @@ class Decomposition:
                 "full_size_steps": lifted.steps,
                 "largest_relative_residual": max(relaxed.residual, lifted.residual),
             }
-        if where is not None and where.type == "cuda":
-            statistics["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(where)
         return SoftSegments(
             alphas[np.argsort(-alphas.mean(axis=(1, 2), dtype=np.float64), kind="stable")],
             self.photo.pixels,

@@ -67,6 +67,11 @@ class ConstrainedSettings:
     # measured: it is made on the mean eigenvectors of the superpixels instead, where these are many. docs/method.md
     superpixel_means: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse a floor with which weights are no finite numbers."""
+        if not 1e-30 < self.floor < 0.5:
+            raise InputError(f"constrained.floor is {self.floor}; choose a number above 1e-30 and below 0.5")
+
 
 @dataclass(frozen=True)
 class GroupingSettings:
@@ -151,9 +156,8 @@ class Settings:
                 raise InputError(f"{name} is {value}; choose at least 1")
         if not self.grouping.apart > 0:
             raise InputError(f"grouping.apart is {self.grouping.apart}; choose a number above 0")
-        for stage, floor in (("constrained", self.constrained.floor), ("relaxed", self.relaxed.floor)):
-            if not 1e-30 < floor < 0.5:  # single precision must hold it
-                raise InputError(f"{stage}.floor is {floor}; choose a number above 1e-30 and below 0.5")
+        if not 1e-30 < self.relaxed.floor < 0.5:  # single precision must hold it
+            raise InputError(f"relaxed.floor is {self.relaxed.floor}; choose a number above 1e-30 and below 0.5")
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain nested dictionaries, for report.json."""

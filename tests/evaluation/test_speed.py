@@ -52,6 +52,15 @@ def test_limits_are_rates() -> None:
     assert set(limits) == set(LIMITS) and all(1e3 < rate < 1e15 for rate in limits.values())
 
 
+def test_what_a_gpu_leaves_to_the_processor_stands_beside_the_limits_of_the_processor() -> None:
+    work = [vars(Work(stage, "p", "float32", bytes=100, flops=8)) for stage in ("affinities", "eigenvectors")]
+    row = {"work": work, "stages": {"affinities": 20.0, "eigenvectors": 20.0}}
+    row |= {"statistics": {"stages_on_device": ["eigenvectors"]}}
+    faster = {name: 5 * rate for name, rate in LIMITS.items()}
+    both = bench._beside_limits(row, {"cuda": faster, "cpu": LIMITS}, "cuda")["achieved"]
+    assert [both[stage]["share_of_limit"] for stage in row["stages"]] == [0.5, 0.1]
+
+
 def test_the_slower_of_memory_and_arithmetic_decides() -> None:
     assert Work("s", "p", "float32", bytes=100, flops=8).seconds_at_limit(LIMITS) == 10
     assert Work("s", "p", "float32", bytes=10, flops=8).seconds_at_limit(LIMITS) == 2

@@ -77,7 +77,7 @@ class DeviceStencil:
 
     @property
     def diagonal(self) -> torch.Tensor:
-        """(N,), without what `among` has there."""
+        """(N,); `among` has nothing there."""
         return self.near[_CENTER]
 
     def zeros(self, count: int) -> torch.Tensor:

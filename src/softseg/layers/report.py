@@ -33,6 +33,7 @@ def report(result: SoftSegments) -> dict[str, Any]:
         "versions": versions(PACKAGES),
         "seconds": {stage: round(seconds, 4) for stage, seconds in result.timings.items()},
         "peak_memory_bytes": peak_memory(),
+        **_device_memory(str(result.statistics.get("device", ""))),
         "statistics": result.statistics,
         "notes": result.notes,
     }
@@ -58,6 +59,15 @@ def peak_memory() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # kilobytes elsewhere
+
+
+def _device_memory(device: str) -> dict[str, int]:
+    """Likewise, of the GPU's memory that PyTorch has given out; nothing for the processor."""
+    if not device.startswith("cuda"):
+        return {}
+    import torch
+
+    return {"peak_device_memory_bytes": torch.cuda.max_memory_allocated(device)}
 
 
 def _plain(value: Any) -> Any:

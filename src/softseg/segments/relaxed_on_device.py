@@ -24,7 +24,7 @@ def relax_on_device(
 ) -> tuple[np.ndarray, list[int], list[float]]:
     """(K, h, w) alphas of that type; otherwise as `softseg.segments.relaxed_single.relax_in_single`.
 
-    All solves are made on the device; of each step, two numbers come back, by which it is decided whether it was the
+    All solves are made on the device; of each step, one number comes back, by which it is decided whether it was the
     last one.
     """
     solver = _Solver(start, DeviceStencil.of(laplacian, exponent.shape[1], device, dtype), exponent, settings)
@@ -58,7 +58,9 @@ class _Solver:
         """
         a, settings = self.alphas, self._settings
         extra, residual, bb = self._system(weighted)
-        z = self._precondition(residual, extra)
+        inverse = 1 / (self._stencil.diagonal + extra).clamp_min(_TINY)
+        shared = settings.penalty / (1 + settings.penalty * inverse.sum(0))
+        z = _precondition(residual, inverse, shared)
         direction = self._stencil.inside(self._direction).copy_(z)
         rz = _dot(residual, z)
         rr, goal = torch.stack([_dot(residual, residual), settings.tolerance**2 * bb]).cpu().tolist()
@@ -68,7 +70,7 @@ class _Solver:
             step = (rz / _dot(product, direction)).to(a.dtype)
             a += step * direction
             residual -= step * product
-            z = self._precondition(residual, extra)
+            z = _precondition(residual, inverse, shared)
             previous, rz = rz, _dot(residual, z)
             direction.mul_((rz / previous).to(a.dtype)).add_(z)
             rr = float(_dot(residual, residual))
@@ -99,12 +101,14 @@ class _Solver:
         self._stencil.add_product(self._direction, product)
         return product
 
-    def _precondition(self, residual: torch.Tensor, extra: torch.Tensor) -> torch.Tensor:
-        """(D + c 1 1^T)^-1 r for each pixel: D^-1 - c D^-1 1 1^T D^-1 / (1 + c 1^T D^-1 1) (Sherman-Morrison)."""
-        c = self._settings.penalty
-        inverse = 1 / (self._stencil.diagonal + extra).clamp_min(_TINY)
-        z = inverse * residual
-        return z - inverse * (c * z.sum(0) / (1 + c * inverse.sum(0)))
+
+def _precondition(residual: torch.Tensor, inverse: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+    """(D + c 1 1^T)^-1 r for each pixel: D^-1 - c D^-1 1 1^T D^-1 / (1 + c 1^T D^-1 1) (Sherman-Morrison).
+
+    (K, N) `inverse` is D^-1, (N,) `shared` the c / (1 + c 1^T D^-1 1).
+    """
+    z = inverse * residual
+    return z - inverse * (shared * z.sum(0))
 
 
 def _dot(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:

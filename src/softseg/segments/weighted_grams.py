@@ -12,9 +12,9 @@ import torch
 
 _PAIR_BYTES = 1 << 29  # the pairwise products of eigenvector columns are kept when they need no more than this
 _CHUNK = 4096  # pixels; their rows of V fit into a processor's cache
-# A weight over the smallest one of its layer. Single precision keeps seven digits of a sum, and what is light must be
-# seen beside what is heavy: with 1e4, 1e5, 1e6 and 1e7 the first solution was within 4e-5, 2e-4, 8e-4 and 7e-3, and 25,
-# 6, 2 and 1 in a hundred weights were heavy (measured: the photo docia and one of BSDS500).
+# A weight over the smallest one of its layer, with the released floor. Single precision keeps seven digits of a sum,
+# and what is light must be seen beside what is heavy: with 1e4, 1e5, 1e6 and 1e7 the first solution was within 4e-5,
+# 2e-4, 8e-4 and 7e-3, and 25, 6, 2 and 1 in a hundred weights were heavy (measured: docia and one photo of BSDS500).
 _HEAVY = 1e6
 _TASKS = 2  # of each pass, for each thread: one that is held up leaves its share to the other
 
@@ -47,8 +47,9 @@ class WeightedGrams:
 class RoughGrams:
     """The same with light pixels in single precision: close enough for a solution that is then refined.
 
-    The weights of one layer span twelve digits, and a pixel of weight 1 may be all that determines a direction. So
-    heavy pixels, of which there are few, are summed in double precision, as in `WeightedGrams`.
+    With the released floor the weights of one layer span twelve digits, and a pixel of weight 1 may be all that
+    determines a direction. So heavy pixels, of which there are few, are summed in double precision, as in
+    `WeightedGrams`.
     """
 
     def __init__(self, basis: torch.Tensor) -> None:

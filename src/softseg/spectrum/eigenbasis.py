@@ -130,6 +130,7 @@ def eigenbasis(
         basis = _refined(laplacian, image, count, settings, device)
         if basis is not None:
             return basis
+    # Made anew after a refinement that came to nothing, which is rare: it was given back to have memory for that.
     prolongation = coarse_space(image, settings.coarse_unknowns).functions
     count = min(count, prolongation.shape[1] // 2)
     values, coefficients = galerkin_eigenpairs(laplacian, prolongation, count)

@@ -66,13 +66,13 @@ def measure_speed(
         source = None if photo is None else str(Path(photo).absolute())
         photos = {str(path): at for at, path in files.items()}
         _asked("inputs", folder, source=source, photos=photos, features=wanted, device=devices[0])
-        limits = {where: _asked("limits", folder, device=where) for where in devices}
+        limits = {where: _asked("limits", folder, device=where) for where in dict.fromkeys([*devices, "cpu"])}
         measured = []
         for where in devices:
             for row, at in plan:
                 fields = {"photo": str(files[at]), "features": str(features), "warm": str(files[size])}
                 result = _measured(folder, row=row, size=at, runs=runs, device=where, **fields)
-                measured.append(_beside_limits(result, limits[where]))
+                measured.append(_beside_limits(result, limits, where))
                 if tell is not None:
                     tell(measured[-1])
     return {
@@ -158,14 +158,15 @@ def _asked(kind: str, folder: Path, **arguments: Any) -> dict[str, Any]:
     return found
 
 
-def _beside_limits(row: dict[str, Any], limits: Mapping[str, float]) -> dict[str, Any]:
-    """The row with the rates that its stages reach, and their share of what the machine can do."""
+def _beside_limits(row: dict[str, Any], limits: Mapping[str, Mapping[str, float]], device: str) -> dict[str, Any]:
+    """The row with the rates that its stages reach, and their share of what can be done where each of them runs."""
     achieved = {}
+    elsewhere = row.get("statistics", {}).get("stages_on_device", [])
     parts = [Work(**part) for part in row.get("work", ())]
     for stage in dict.fromkeys(part.stage for part in parts):
         seconds = row["stages"][stage]
         own = [part for part in parts if part.stage == stage]
-        least = sum(part.seconds_at_limit(limits) for part in own)
+        least = sum(part.seconds_at_limit(limits[device if stage in elsewhere else "cpu"]) for part in own)
         achieved[stage] = {
             "bytes_per_second": sum(part.bytes for part in own) / seconds,
             "flops_per_second": sum(part.flops for part in own) / seconds,

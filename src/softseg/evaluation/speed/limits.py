@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import torch
 
+from softseg.devices import synchronize
+
 _COPIED = 2**28  # bytes: far more than any cache holds
 _SIDE = 2048  # of the matrices: enough for the full rate, 0.2 s in double precision on two cores
 _RUNS = 5
@@ -49,15 +51,9 @@ def _best(work: Callable[[], object], device: str) -> float:
     work()
     seconds = []
     for _ in range(_RUNS):
-        synchronize(device)
+        synchronize(torch.device(device))
         start = time.perf_counter()
         work()
-        synchronize(device)
+        synchronize(torch.device(device))
         seconds.append(time.perf_counter() - start)
     return min(seconds)
-
-
-def synchronize(device: str) -> None:
-    """Wait until a GPU has done what it was told to."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()

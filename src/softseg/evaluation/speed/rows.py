@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from softseg.devices import resolve_device, synchronize
 from softseg.errors import SoftsegError
-from softseg.evaluation.speed.limits import synchronize
 from softseg.evaluation.speed.targets import LAYERS
 from softseg.evaluation.speed.work import work_of
 from softseg.images import Photo, load_photo
@@ -88,7 +88,7 @@ def _layers_of(photo: Photo, features: str | np.ndarray, device: str) -> Run:
     start = time.perf_counter()
     decomposition = decompose(photo, features=features, device=device)  # type: ignore[arg-type]
     result = _layers(decomposition, LAYERS)
-    synchronize(device)
+    synchronize(resolve_device(device))
     return Run(time.perf_counter() - start, result.timings, result, decomposition.laplacian.nnz)
 
 
@@ -101,7 +101,7 @@ def _again(request: Request) -> Callable[[], Run]:
     def once() -> Run:
         count, start = next(counts), time.perf_counter()
         result = _layers(decomposition, count)
-        synchronize(request.device)
+        synchronize(resolve_device(request.device))
         seconds = time.perf_counter() - start
         stages = {name: took for name, took in result.timings.items() if name not in decomposition.timings}
         return Run(seconds, stages, result, decomposition.laplacian.nnz)

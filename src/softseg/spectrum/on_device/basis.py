@@ -93,14 +93,17 @@ def refined_basis(
     """The `count` lowest pairs among smoothed candidates; None where smoothing did not leave enough of them."""
     smoother = DeviceSmoother.of(laplacian, space.shape[1], steps, device)
     packing = Packing.of(space, STEPS * REACH)
-    coefficients = lowest_coefficients(*smoothed_matrices(smoother, packing), candidates)
+    columns = packing.matrix.shape[1]
+    stiffness, mass = smoothed_matrices(smoother, packing)
+    del packing  # as large as the photo
+    coefficients = lowest_coefficients(stiffness, mass, candidates)
     values, vectors = refine(smoother, PaddedRows.of(space.functions, device), coefficients, count)
     if len(values) < count:
         return None
     statistics = {
         "eigenvectors": count,
         "coarse_unknowns": space.functions.shape[1],
-        "shared_columns": packing.matrix.shape[1],
+        "shared_columns": columns,
         "candidates": candidates,
         "smoothing_steps": steps,
     }

@@ -25,7 +25,7 @@ def lowest_coefficients(stiffness: torch.Tensor, mass: torch.Tensor, count: int)
     stays on the processor.
     """
     stiffness, mass = stiffness.double(), mass.double()
-    mass.diagonal().add_(RIDGE)
+    mass = mass + RIDGE * torch.eye(len(mass), dtype=mass.dtype, device=mass.device)
     shift, inverse = _inverse_factor((stiffness + stiffness.T) / 2, (mass + mass.T) / 2)
 
     def apply(block: np.ndarray) -> np.ndarray:  # C^-1 M C^-T with A + s M = C C^T

@@ -31,6 +31,7 @@ class DeviceSmoother:
         stencil = DeviceStencil.of(laplacian, width, device)
         scale = to_tensor(inverse_diagonal(laplacian), device)
 
+        # Differs from the compiled route in: 7. The largest eigenvalue is estimated by products in single precision.
         def multiply(vector: torch.Tensor) -> torch.Tensor:
             return stencil.product(stencil.padded(vector[None].float()))[0].double()
 
