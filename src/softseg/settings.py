@@ -62,6 +62,7 @@ class ConstrainedSettings:
     weight: float = 0.3  # released: w in w^gamma
     # released: |alpha| and |1 - alpha| below this weigh no more; the pipeline's is higher, `Settings.constrained`
     floor: float = 1e-10
+    first_floor: float | None = None  # of the first round, from which it falls evenly by factors; None: in all the same
     drop_below: float = 0.1  # released: a layer whose largest |alpha| is not above this is dropped
     sample: int | None = None  # pixels on which the fit is made; None: all of them, as released
     # measured: it is made on the mean eigenvectors of the superpixels instead, where these are many. docs/method.md
@@ -69,8 +70,17 @@ class ConstrainedSettings:
 
     def __post_init__(self) -> None:
         """Refuse a floor with which weights are no finite numbers."""
-        if not 1e-30 < self.floor < 0.5:
-            raise InputError(f"constrained.floor is {self.floor}; choose a number above 1e-30 and below 0.5")
+        for name, floor in (("floor", self.floor), ("first_floor", self.first_floor)):
+            if floor is not None and not 1e-30 < floor < 0.5:
+                raise InputError(f"constrained.{name} is {floor}; choose a number above 1e-30 and below 0.5")
+
+    @property
+    def floors(self) -> list[float]:
+        """Of each round."""
+        if self.first_floor is None:
+            return [self.floor] * self.iterations
+        share = [k / max(1, self.iterations - 1) for k in range(self.iterations)]
+        return [self.first_floor ** (1 - done) * self.floor**done for done in share]
 
 
 @dataclass(frozen=True)
@@ -120,7 +130,9 @@ class Settings:
     # segments are harder and fewer, and what people tell apart is one. docs/quality.md. With a lower floor, alphas that
     # are 0 or 1 by chance after the first round are held there: tiny changes then make other segments. docs/method.md
     constrained: ConstrainedSettings = field(
-        default_factory=lambda: ConstrainedSettings(start="regions", clusters=60, iterations=10, floor=1e-3)
+        default_factory=lambda: ConstrainedSettings(
+            start="regions", clusters=60, iterations=10, floor=1e-4, first_floor=1e-2
+        )
     )
     grouping: GroupingSettings = field(default_factory=GroupingSettings)
     relaxed: RelaxedSettings = field(default_factory=RelaxedSettings)

@@ -15,13 +15,16 @@ def constrained_sparsification_reference(
     weight: float = 0.3,
     drop_below: float = 0.1,
     floor: float = 1e-10,
+    first_floor: float | None = None,
 ) -> np.ndarray:
     """(m', N) soft segments; the span of the (N, n) vectors must hold the constant one."""
     ones = vectors.T @ np.ones(len(vectors))
     alphas = np.array([labels == label for label in np.unique(labels)], dtype=float)  # (m, N)
+    floors = np.geomspace(first_floor or floor, floor, iterations) if iterations > 1 else [first_floor or floor]
     for iteration in range(1, iterations + 1):
-        to_one = weight**gamma * np.maximum(abs(alphas - 1), floor) ** (gamma - 2)
-        to_zero = weight**gamma * np.maximum(abs(alphas), floor) ** (gamma - 2)
+        least = floors[iteration - 1]
+        to_one = weight**gamma * np.maximum(abs(alphas - 1), least) ** (gamma - 2)
+        to_zero = weight**gamma * np.maximum(abs(alphas), least) ** (gamma - 2)
         alphas = _minimise(vectors, values, to_one, to_zero, ones) @ vectors.T
         if iteration in (iterations // 4 + 1, iterations // 2 + 1, 3 * iterations // 4 + 1):
             alphas = alphas[abs(alphas).max(axis=1) > drop_below]

@@ -170,14 +170,18 @@ def test_energy_that_falls_without_end_counts_as_zero(rounds: type[_DirectRounds
 
 
 def test_the_pipeline_uses_the_higher_floor_on_both_routes() -> None:
-    assert ConstrainedSettings().floor == 1e-10  # as released
-    assert {Settings.for_solver(solver).constrained.floor for solver in ("fast", "exact")} == {1e-3}  # type: ignore[arg-type]
+    assert set(ConstrainedSettings().floors) == {1e-10}  # as released
+    for solver in ("fast", "exact"):
+        floors = Settings.for_solver(solver).constrained.floors  # type: ignore[arg-type]
+        np.testing.assert_allclose(floors, np.geomspace(1e-2, 1e-4, 10), rtol=1e-12)
 
 
 @pytest.mark.parametrize("floor", [0.0, 1e-31, 0.5, float("nan")])
 def test_a_floor_that_is_none_is_refused(floor: float) -> None:
     with pytest.raises(InputError, match=r"constrained\.floor is .*; choose a number above 1e-30 and below 0\.5"):
-        Settings(constrained=ConstrainedSettings(floor=floor))
+        ConstrainedSettings(floor=floor)
+    with pytest.raises(InputError, match=r"constrained\.first_floor is .*; choose a number above 1e-30"):
+        ConstrainedSettings(first_floor=floor)
 
 
 def test_dependent_eigenvectors_are_refused_with_advice() -> None:

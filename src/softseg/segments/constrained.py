@@ -117,10 +117,10 @@ def _sparsify(
     coefficients = ones.new_zeros(len(present), len(ones))
     counts = settings.weight**settings.gamma * torch.from_numpy(fitted.shares).to(where)[:, None]
     # Differs from the released code in: 5. The pipeline asks for fewer rounds, after which more segments are left.
-    # 7. And for a higher floor: what is 0 or 1 by chance after an early round weighs no more than what is near it.
-    for iteration in range(1, settings.iterations + 1):
-        to_one = counts * (alphas - 1).abs().clamp_min(settings.floor) ** (settings.gamma - 2)
-        to_zero = counts * alphas.abs().clamp_min(settings.floor) ** (settings.gamma - 2)
+    # 7. And for higher floors: what is 0 or 1 by chance after an early round weighs no more than what is near it.
+    for iteration, floor in enumerate(settings.floors, 1):
+        to_one = counts * (alphas - 1).abs().clamp_min(floor) ** (settings.gamma - 2)
+        to_zero = counts * alphas.abs().clamp_min(floor) ** (settings.gamma - 2)
         coefficients, alphas = rounds.solve(to_one, to_zero)
         if iteration in drops:
             kept = alphas.abs().amax(0) > settings.drop_below
