@@ -73,10 +73,15 @@ class ConstrainedSettings:
         for name, floor in (("floor", self.floor), ("first_floor", self.first_floor)):
             if floor is not None and not 1e-30 < floor < 0.5:
                 raise InputError(f"constrained.{name} is {floor}; choose a number above 1e-30 and below 0.5")
+        if self.first_floor is not None and self.first_floor < self.floor:
+            raise InputError(
+                f"constrained.first_floor is {self.first_floor}, constrained.floor {self.floor}; the first must not be "
+                "lower, or choose None for the same floor in all rounds"
+            )
 
     @property
     def floors(self) -> list[float]:
-        """Of each round."""
+        """Of each round: from `first_floor` to `floor` by equal factors, or `floor` in all of them."""
         if self.first_floor is None:
             return [self.floor] * self.iterations
         share = [k / max(1, self.iterations - 1) for k in range(self.iterations)]

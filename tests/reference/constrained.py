@@ -20,7 +20,8 @@ def constrained_sparsification_reference(
     """(m', N) soft segments; the span of the (N, n) vectors must hold the constant one."""
     ones = vectors.T @ np.ones(len(vectors))
     alphas = np.array([labels == label for label in np.unique(labels)], dtype=float)  # (m, N)
-    floors = np.geomspace(first_floor or floor, floor, iterations) if iterations > 1 else [first_floor or floor]
+    first = floor if first_floor is None else first_floor
+    floors = [first] if iterations == 1 else np.geomspace(first, floor, iterations)
     for iteration in range(1, iterations + 1):
         least = floors[iteration - 1]
         to_one = weight**gamma * np.maximum(abs(alphas - 1), least) ** (gamma - 2)

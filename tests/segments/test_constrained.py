@@ -184,6 +184,12 @@ def test_a_floor_that_is_none_is_refused(floor: float) -> None:
         ConstrainedSettings(first_floor=floor)
 
 
+def test_a_floor_that_would_rise_is_refused() -> None:
+    with pytest.raises(InputError, match=r"the first must not be lower"):
+        ConstrainedSettings(first_floor=1e-5, floor=1e-4)
+    assert ConstrainedSettings(first_floor=1e-4, floor=1e-4, iterations=3).floors == pytest.approx([1e-4] * 3)
+
+
 def test_dependent_eigenvectors_are_refused_with_advice() -> None:
     basis, values, _, one, zero = make_round(123, 7, 3)
     basis[:, 3] = 0
