@@ -10,8 +10,7 @@ import scipy.sparse as sp
 import torch
 
 from softseg.devices import to_tensor
-from softseg.errors import InputError
-from softseg.graph.stencil import REACH, SIDE
+from softseg.graph.stencil import REACH, SIDE, size_of
 
 _ROWS = 1 << 17  # of the matrix, whose entries are sorted at a time: what that needs does not grow with the photo
 _CENTER = SIDE * SIDE // 2
@@ -47,9 +46,7 @@ class DeviceStencil:
         ------
         InputError : the matrix is not that of whole rows of such a photo.
         """
-        size = matrix.shape[0]
-        if matrix.shape != (size, size) or size % width:
-            raise InputError(f"A matrix {matrix.shape} does not belong to a photo of {width} pixels a row.")
+        size = size_of(matrix, width)
         near = torch.zeros(SIDE * SIDE, size, dtype=dtype, device=device)
         rest = []
         for rows, columns, entries in _entries(matrix, device, dtype):

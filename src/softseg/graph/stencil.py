@@ -45,9 +45,7 @@ class Stencil:
         ------
         InputError : the matrix is not that of whole rows of such a photo.
         """
-        size = matrix.shape[0]
-        if matrix.shape != (size, size) or size % width:
-            raise InputError(f"A matrix {matrix.shape} does not belong to a photo of {width} pixels a row.")
+        size = size_of(matrix, width)
         from softseg.graph.stencil_kernel import split_kernel
 
         near = np.zeros((size, SIDE * SIDE), np.float32)
@@ -98,6 +96,14 @@ class Stencil:
 
     def _far_matrix(self) -> sp.csr_array:
         return sp.csr_array((self.entries, self.columns, self.starts), shape=(len(self.far), len(self.far)))
+
+
+def size_of(matrix: sp.csr_array, width: int) -> int:
+    """N of an (N, N) matrix; an error where that is not whole rows of a photo of this width."""
+    size: int = matrix.shape[0]
+    if matrix.shape != (size, size) or size % width:
+        raise InputError(f"A matrix {matrix.shape} does not belong to a photo of {width} pixels a row.")
+    return size
 
 
 def zero_block(rows: int) -> np.ndarray:
